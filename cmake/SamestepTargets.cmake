@@ -1,0 +1,35 @@
+# How every target of this project is built. Flags belong to targets: nothing here touches CMAKE_CXX_FLAGS.
+
+# What all our own code is compiled with; bits depend on -ffp-contract=off.
+add_library(samestep_options INTERFACE)
+target_compile_features(samestep_options INTERFACE cxx_std_20)
+target_compile_options(samestep_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -ffp-contract=off>)
+target_include_directories(samestep_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+if(SAMESTEP_SANITIZE)
+  target_compile_options(samestep_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${SAMESTEP_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer>)
+  target_link_options(samestep_options INTERFACE -fsanitize=${SAMESTEP_SANITIZE})
+endif()
+
+# samestep_library(NAME SOURCES...): a static library, position independent so that it may end up in a shared one.
+function(samestep_library name)
+  add_library(${name} STATIC ${ARGN})
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
+  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:samestep_options>)
+  target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+endfunction()
+
+# samestep_executable(NAME SOURCES...)
+function(samestep_executable name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE samestep_options)
+endfunction()
+
+# samestep_test(NAME SOURCES...): a GoogleTest program whose tests ctest lists one by one.
+function(samestep_test name)
+  samestep_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
+endfunction()

@@ -1,0 +1,127 @@
+// replay/recorder/ is the parent process: it launches the command, receives frames, owns the run directory. This header
+// is the protocol between it and the training program: the one part of this folder that replay/capture may include
+// (target samestep_protocol; no HDF5). One protocol for every mode: a session says hello and is told off, record, or
+// replay this window from this anchor; it sends each step as it commits; the parent answers.
+//
+// Frames over a Unix stream socket. Head, 24 bytes little-endian: u32 magic "SSF1", u16 version, u16 type, u64 length of
+// the payload (bounded by max_payload), u64 first eight bytes of the payload's BLAKE3. A descriptor (memfd) may travel
+// with the head's first byte. Anything else ends the connection with one clear line.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "replay/run/record.h"
+
+namespace samestep::protocol {
+
+inline constexpr std::uint16_t version = 1;
+inline constexpr std::uint64_t max_payload = std::uint64_t{1} << 28;
+// A trainer is never more than this many unacknowledged steps ahead (it waits). In a replay it is 1: lockstep, so that
+// the tensors of a divergent step are still there to be dumped.
+inline constexpr std::uint64_t max_ahead = 8;
+
+// The environment variable by which a launched program finds its recorder: the socket's path.
+inline constexpr const char* socket_variable = "SAMESTEP_SOCKET";
+
+enum class Type : std::uint16_t {
+  // program -> recorder
+  hello = 1,    // JSON: Hello
+  start = 2,    // JSON: Start; only where Welcome.ask_start
+  layout = 3,   // layout text (replay/run/record.h); before the first step and whenever it changes
+  step = 4,     // encoded StepRecord under the last layout
+  anchor = 5,   // JSON {"step": S} and a memfd holding a whole safetensors file
+  event = 6,    // JSON: kind, step, tensor, text
+  dump = 7,     // JSON {"step": t} and a memfd holding a safetensors file of the step's tensors
+  bye = 8,      // JSON {"how": "closed" | "...", "steps": n}
+  // recorder -> program
+  welcome = 64,  // JSON: Welcome, with the anchor's memfd where a replay starts from one
+  begin = 65,    // JSON {"first_step": n}: the answer to start
+  ack = 66,      // JSON: Ack
+};
+
+struct Hello {
+  std::uint32_t format_version = 1;
+  std::int64_t pid = 0;
+  std::uint32_t rank = 0;
+  std::uint32_t world_size = 1;
+  std::string program;                                    // argv[0] or the script
+  nlohmann::json environment = nlohmann::json::object();  // lane `environment` (docs/format.md): effective values
+  std::vector<std::string> files;                         // mapped shared objects and the program: to be digested
+};
+
+enum class Mode : std::uint8_t { off, record, replay };
+
+struct Welcome {
+  Mode mode = Mode::off;
+  std::string refusal;                 // mode off: why, in one line, where the program should say so; else empty
+  bool ask_start = false;              // send Start with the first step's weights_in and wait for begin
+  std::uint64_t first_step = 0;        // number of the first step to run
+  std::uint64_t from = 0, to = 0;      // replay: steps from <= t < to are asked for; first_step = the anchor's S
+  bool has_anchor = false;             // the frame carries the anchor to restore before first_step
+  std::uint64_t anchor_every = 0;      // record: cut an anchor at S divisible by this; 0: only when an ack asks
+  std::optional<std::uint64_t> dump_step;  // replay: keep this step's tensors (weights_in too) and send them at O
+  bool lockstep = false;               // wait for each step's ack
+};
+
+struct Start {
+  Digest weights_in;  // the lane's digest at the first F
+};
+
+struct Ack {
+  enum class Answer : std::uint8_t { go_on, dump, stop };
+  std::uint64_t step = 0;  // this step and all before it are on disk (flushed)
+  Answer answer = Answer::go_on;
+  bool cut_anchor = false;  // please cut an anchor at the next O
+};
+
+// JSON of each message and back; from_json throws BrokenInput where a field is missing or of the wrong type.
+[[nodiscard]] std::string encode(const Hello& message);
+[[nodiscard]] std::string encode(const Welcome& message);
+[[nodiscard]] std::string encode(const Start& message);
+[[nodiscard]] std::string encode(const Ack& message);
+[[nodiscard]] Hello decode_hello(std::string_view json);
+[[nodiscard]] Welcome decode_welcome(std::string_view json);
+[[nodiscard]] Start decode_start(std::string_view json);
+[[nodiscard]] Ack decode_ack(std::string_view json);
+
+struct Frame {
+  Type type = Type::hello;
+  std::vector<std::byte> payload;
+  int descriptor = -1;  // owned by the receiver; -1 where none came
+  [[nodiscard]] std::string_view text() const {
+    return {reinterpret_cast<const char*>(payload.data()), payload.size()};
+  }
+};
+
+// One end of a connection: owns the socket. Blocking; a peer that goes away is an end, not an exception.
+class Connection {
+ public:
+  explicit Connection(int socket);
+  ~Connection();
+  Connection(Connection&&) noexcept;
+  Connection& operator=(Connection&&) noexcept;
+
+  // Connects to a recorder's socket; nullopt where nobody listens.
+  [[nodiscard]] static std::optional<Connection> connect(const std::string& path);
+
+  // False where the peer has gone. `descriptor`, if not -1, is duplicated to the peer and stays the caller's.
+  [[nodiscard]] bool send(Type type, std::span<const std::byte> payload, int descriptor = -1);
+  [[nodiscard]] bool send(Type type, std::string_view payload, int descriptor = -1);
+  // The next frame; nullopt where the peer has gone (or nothing came within `timeout`, where given: see timed_out()).
+  // Throws BrokenInput for a frame that is not valid.
+  [[nodiscard]] std::optional<Frame> receive(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
+  [[nodiscard]] bool timed_out() const { return timed_out_; }
+  [[nodiscard]] int socket() const { return socket_; }
+
+ private:
+  int socket_ = -1;
+  bool timed_out_ = false;
+};
+
+}  // namespace samestep::protocol

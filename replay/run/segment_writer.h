@@ -1,0 +1,53 @@
+// Writes one segment's HDF5 log. A segment is never reopened for writing: create, append, close. HDF5 in SWMR mode, one
+// step a chunk, Fletcher32 on, everything created before SWMR writing starts, one flush a step; so whatever append()
+// has returned for stays readable through any kill, and live readers never meet a torn row.
+// One thread makes all HDF5 calls of a process; this class holds no lock.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "replay/run/record.h"
+
+namespace samestep {
+
+struct SegmentHeader {
+  std::string run_id;
+  std::uint32_t rank = 0;
+  std::uint32_t number = 0;
+  std::uint64_t first_step = 0;
+  Digest chain_before;      // the chain of step first_step - 1 (zeros at the start of a run)
+  Digest log_chain_before;  // the log chain of the segment before (zeros for the first)
+};
+
+class SegmentWriter {
+ public:
+  // Creates `file` (refused if it exists) with room for `list_slots` items a step in list lanes. Per-tensor digests
+  // are stored at steps divisible by `detail_every` and in the first `dense_summaries` steps. fsync every
+  // `sync_every` steps. Throws BrokenInput with the file's name and the reason (disk full, permission, ...).
+  SegmentWriter(const std::filesystem::path& file, const SegmentHeader& header, const Layout& layout,
+                std::size_t list_slots, std::uint64_t detail_every = 1, std::uint64_t sync_every = 64);
+  ~SegmentWriter();  // closes; errors are dropped, so call close() where they matter
+  SegmentWriter(SegmentWriter&&) noexcept;
+  SegmentWriter& operator=(SegmentWriter&&) noexcept;
+
+  // Thins `record` by the schedule, computes its root, chain and log chain, stores it and flushes. REQUIRES
+  // record.step == first_step + steps() and fits(record, layout). If it throws BrokenInput (disk full), the steps
+  // before stay valid, and the writer accepts no further step.
+  void append(StepRecord& record);
+  // False where a list lane of `record` has more items than the segment has slots: begin the next segment.
+  [[nodiscard]] bool has_room_for(const StepRecord& record) const;
+  void close();
+
+  [[nodiscard]] std::uint64_t steps() const;
+  [[nodiscard]] std::uint64_t bytes() const;  // of the file so far
+  [[nodiscard]] const Digest& chain() const;
+  [[nodiscard]] const Digest& log_chain() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace samestep
