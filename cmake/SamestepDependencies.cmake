@@ -10,7 +10,7 @@ macro(samestep_require package debian)
 endmacro()
 
 samestep_require(nlohmann_json nlohmann-json3-dev 3.11)
-samestep_require(CLI11 libcli11-dev 2.3)
+samestep_require(CLI11 libcli11-dev 2.1)
 samestep_require(fmt libfmt-dev 9)
 set(HDF5_PREFER_PARALLEL OFF)
 enable_language(C)
