@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Sets up everything and runs every test: sanitizers, fuzzers and lint in a short form first, then the whole suite, so
+# that the last line is ctest's own. SAMESTEP_QUICK=1 leaves out all but the suite.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/setup.sh
+PATH=$PWD/.venv/bin:$PATH
+if [ -z "${SAMESTEP_QUICK:-}" ]; then
+  scripts/sanitize.sh
+  scripts/fuzz.sh "${SAMESTEP_FUZZ_SECONDS:-60}"
+  scripts/tidy.sh
+fi
+ctest --test-dir build/release --output-on-failure --no-tests=error
