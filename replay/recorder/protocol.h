@@ -8,6 +8,7 @@
 // with the head's first byte. Anything else ends the connection with one clear line.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -21,6 +22,7 @@
 namespace samestep::protocol {
 
 inline constexpr std::uint16_t version = 1;
+inline constexpr std::size_t head_size = 24;
 inline constexpr std::uint64_t max_payload = std::uint64_t{1} << 28;
 // A trainer is never more than this many unacknowledged steps ahead (it waits). In a replay it is 1: lockstep, so that
 // the tensors of a divergent step are still there to be dumped.
@@ -35,13 +37,13 @@ enum class Type : std::uint16_t {
   start = 2,    // JSON: Start; only where Welcome.ask_start
   layout = 3,   // layout text (replay/run/record.h); before the first step and whenever it changes
   step = 4,     // encoded StepRecord under the last layout
-  anchor = 5,   // JSON {"step": S} and a memfd holding a whole safetensors file
-  event = 6,    // JSON: kind, step, tensor, text
-  dump = 7,     // JSON {"step": t} and a memfd holding a safetensors file of the step's tensors
-  bye = 8,      // JSON {"how": "closed" | "...", "steps": n}
+  anchor = 5,   // JSON: StepNumber (S) and a memfd holding a whole safetensors file
+  event = 6,    // JSON: Notice
+  dump = 7,     // JSON: StepNumber (t) and a memfd holding a safetensors file of the step's tensors
+  bye = 8,      // JSON: Bye
   // recorder -> program
   welcome = 64,  // JSON: Welcome, with the anchor's memfd where a replay starts from one
-  begin = 65,    // JSON {"first_step": n}: the answer to start
+  begin = 65,    // JSON: Begin, the answer to start
   ack = 66,      // JSON: Ack
 };
 
@@ -74,10 +76,32 @@ struct Start {
 };
 
 struct Ack {
-  enum class Answer : std::uint8_t { go_on, dump, stop };
+  // go_on; dump: send this step's tensors; stop: end the training here (replay). off: the recorder can keep nothing
+  // more (disk full) and has said so: train on and send nothing; `step` is then the last one kept, or no_step where
+  // none was, and the recorder closes the connection.
+  enum class Answer : std::uint8_t { go_on, dump, stop, off };
+  static constexpr std::uint64_t no_step = ~std::uint64_t{0};
   std::uint64_t step = 0;  // this step and all before it are on disk (flushed)
   Answer answer = Answer::go_on;
   bool cut_anchor = false;  // please cut an anchor at the next O
+};
+
+// The small messages. `event` carries a Notice, `anchor` and `dump` a StepNumber.
+struct Begin {
+  std::uint64_t first_step = 0;
+};
+struct StepNumber {
+  std::uint64_t step = 0;  // anchor: S, after S updates. dump: t
+};
+struct Bye {
+  std::string how = "closed";  // how the segment ended, as the manifest says it
+  std::uint64_t steps = 0;     // that this session has sent
+};
+struct Notice {
+  std::string kind;                   // see Event in replay/run/manifest.h
+  std::optional<std::uint64_t> step;
+  std::string tensor;                 // empty where none
+  std::string text;                   // one sentence
 };
 
 // JSON of each message and back; from_json throws BrokenInput where a field is missing or of the wrong type.
@@ -85,10 +109,18 @@ struct Ack {
 [[nodiscard]] std::string encode(const Welcome& message);
 [[nodiscard]] std::string encode(const Start& message);
 [[nodiscard]] std::string encode(const Ack& message);
+[[nodiscard]] std::string encode(const Begin& message);
+[[nodiscard]] std::string encode(const StepNumber& message);
+[[nodiscard]] std::string encode(const Bye& message);
+[[nodiscard]] std::string encode(const Notice& message);
 [[nodiscard]] Hello decode_hello(std::string_view json);
 [[nodiscard]] Welcome decode_welcome(std::string_view json);
 [[nodiscard]] Start decode_start(std::string_view json);
 [[nodiscard]] Ack decode_ack(std::string_view json);
+[[nodiscard]] Begin decode_begin(std::string_view json);
+[[nodiscard]] StepNumber decode_step_number(std::string_view json);
+[[nodiscard]] Bye decode_bye(std::string_view json);
+[[nodiscard]] Notice decode_notice(std::string_view json);
 
 struct Frame {
   Type type = Type::hello;
@@ -97,6 +129,35 @@ struct Frame {
   [[nodiscard]] std::string_view text() const {
     return {reinterpret_cast<const char*>(payload.data()), payload.size()};
   }
+};
+
+// Puts frames together from whatever pieces a socket yields. Owns the descriptors it has received but not handed out.
+// Memory grows with the bytes that really came, never with the length that a head claims.
+class FrameReader {
+ public:
+  FrameReader() = default;
+  ~FrameReader();
+  FrameReader(FrameReader&& other) noexcept;
+  FrameReader& operator=(FrameReader&& other) noexcept;
+
+  enum class Progress : std::uint8_t { complete, would_block, ended };
+  // Reads from `socket` until a frame is complete, no more bytes are there (it never waits), or the peer has gone (a
+  // frame it left unfinished is dropped). Throws BrokenInput for bytes that are not a frame: wrong magic, version,
+  // unknown type, length, checksum, more than one descriptor or one that came elsewhere than with the head.
+  [[nodiscard]] Progress read(int socket);
+  // The complete frame; once after each `complete`.
+  [[nodiscard]] Frame take();
+
+ private:
+  [[nodiscard]] std::span<std::byte> room();
+  void keep_descriptors(struct msghdr& message);
+  void check_head();
+  void check_payload() const;
+
+  std::array<std::byte, head_size> head_{};
+  std::size_t received_ = 0;  // bytes of head and payload so far
+  std::uint64_t length_ = 0;  // of the payload, once the head is complete
+  Frame frame_;
 };
 
 // One end of a connection: owns the socket. Blocking; a peer that goes away is an end, not an exception.
@@ -113,7 +174,8 @@ class Connection {
   // False where the peer has gone. `descriptor`, if not -1, is duplicated to the peer and stays the caller's.
   [[nodiscard]] bool send(Type type, std::span<const std::byte> payload, int descriptor = -1);
   [[nodiscard]] bool send(Type type, std::string_view payload, int descriptor = -1);
-  // The next frame; nullopt where the peer has gone (or nothing came within `timeout`, where given: see timed_out()).
+  // The next frame; nullopt where the peer has gone, or where it was not complete within `timeout` (see timed_out();
+  // what had come of it is kept for the next call).
   // Throws BrokenInput for a frame that is not valid.
   [[nodiscard]] std::optional<Frame> receive(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
   [[nodiscard]] bool timed_out() const { return timed_out_; }
@@ -122,6 +184,7 @@ class Connection {
  private:
   int socket_ = -1;
   bool timed_out_ = false;
+  FrameReader reader_;
 };
 
 }  // namespace samestep::protocol

@@ -1,0 +1,200 @@
+#include "replay/recorder/protocol.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "replay/run/error.h"
+
+namespace samestep::protocol {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Paths and program names are bytes, not always UTF-8: what is not is shown replaced, never thrown about.
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+[[noreturn]] void reject(const char* message, const std::string& why) {
+  throw BrokenInput(fmt::format("Reading a {} message: {}. Are both ends of one samestep version?", message, why));
+}
+
+// A message's JSON object, its fields asked for by name and type.
+class Fields {
+ public:
+  Fields(const char* message, std::string_view text) : message_(message) {
+    json_ = Json::parse(text, nullptr, false);
+    if (!json_.is_object()) reject(message_, "it is not a JSON object");
+  }
+
+  [[nodiscard]] std::uint64_t number(const char* field, std::uint64_t limit = ~std::uint64_t{0}) const {
+    const Json& value = at(field);
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > limit)
+      reject(message_, fmt::format("its field '{}' is not a number from 0 to {}", field, limit));
+    return value.get<std::uint64_t>();
+  }
+  [[nodiscard]] bool flag(const char* field) const {
+    if (!at(field).is_boolean()) reject(message_, fmt::format("its field '{}' is not true or false", field));
+    return at(field).get<bool>();
+  }
+  [[nodiscard]] std::string string(const char* field) const { return string_of(field, at(field)); }
+  [[nodiscard]] std::vector<std::string> strings(const char* field) const {
+    if (!at(field).is_array()) reject(message_, fmt::format("its field '{}' is not a list", field));
+    std::vector<std::string> list;
+    for (const Json& item : at(field)) list.push_back(string_of(field, item));
+    return list;
+  }
+  [[nodiscard]] const Json& object(const char* field) const {
+    if (!at(field).is_object()) reject(message_, fmt::format("its field '{}' is not an object", field));
+    return at(field);
+  }
+  [[nodiscard]] bool has(const char* field) const { return json_.contains(field) && !json_[field].is_null(); }
+  // The position of the field's string among `names`.
+  [[nodiscard]] std::size_t choice(const char* field, std::span<const char* const> names) const {
+    const std::string value = string(field);
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (value == names[i]) return i;
+    reject(message_, fmt::format("its field '{}' is '{}', which this version does not know", field, value));
+  }
+
+ private:
+  [[nodiscard]] const Json& at(const char* field) const {
+    const auto found = json_.find(field);
+    if (found == json_.end()) reject(message_, fmt::format("its field '{}' is missing", field));
+    return *found;
+  }
+  [[nodiscard]] std::string string_of(const char* field, const Json& value) const {
+    if (!value.is_string()) reject(message_, fmt::format("its field '{}' is not text", field));
+    return value.get<std::string>();
+  }
+
+  const char* message_;
+  Json json_;
+};
+
+constexpr std::uint64_t max_u32 = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t max_pid = std::numeric_limits<std::int32_t>::max();
+constexpr const char* mode_names[] = {"off", "record", "replay"};
+constexpr const char* answer_names[] = {"go_on", "dump", "stop", "off"};
+
+}  // namespace
+
+std::string encode(const Hello& message) {
+  return text_of({{"format_version", message.format_version},
+                  {"pid", message.pid},
+                  {"rank", message.rank},
+                  {"world_size", message.world_size},
+                  {"program", message.program},
+                  {"environment", message.environment},
+                  {"files", message.files}});
+}
+
+Hello decode_hello(std::string_view json) {
+  const Fields fields("hello", json);
+  Hello message;
+  message.format_version = static_cast<std::uint32_t>(fields.number("format_version", max_u32));
+  message.pid = static_cast<std::int64_t>(fields.number("pid", max_pid));
+  message.rank = static_cast<std::uint32_t>(fields.number("rank", max_u32));
+  message.world_size = static_cast<std::uint32_t>(fields.number("world_size", max_u32));
+  message.program = fields.string("program");
+  message.environment = fields.object("environment");
+  message.files = fields.strings("files");
+  return message;
+}
+
+std::string encode(const Welcome& message) {
+  Json json{{"mode", mode_names[static_cast<std::size_t>(message.mode)]},
+            {"refusal", message.refusal},
+            {"ask_start", message.ask_start},
+            {"first_step", message.first_step},
+            {"from", message.from},
+            {"to", message.to},
+            {"has_anchor", message.has_anchor},
+            {"anchor_every", message.anchor_every},
+            {"lockstep", message.lockstep}};
+  if (message.dump_step) json["dump_step"] = *message.dump_step;
+  return text_of(json);
+}
+
+Welcome decode_welcome(std::string_view json) {
+  const Fields fields("welcome", json);
+  Welcome message;
+  message.mode = static_cast<Mode>(fields.choice("mode", mode_names));
+  message.refusal = fields.string("refusal");
+  message.ask_start = fields.flag("ask_start");
+  message.first_step = fields.number("first_step");
+  message.from = fields.number("from");
+  message.to = fields.number("to");
+  message.has_anchor = fields.flag("has_anchor");
+  message.anchor_every = fields.number("anchor_every");
+  message.lockstep = fields.flag("lockstep");
+  if (fields.has("dump_step")) message.dump_step = fields.number("dump_step");
+  return message;
+}
+
+std::string encode(const Start& message) {
+  return text_of({{"weights_in", message.weights_in.hex()}});
+}
+
+Start decode_start(std::string_view json) {
+  const auto digest = Digest::from_hex(Fields("start", json).string("weights_in"));
+  if (!digest) reject("start", "its field 'weights_in' is not 64 hexadecimal digits");
+  return {*digest};
+}
+
+std::string encode(const Ack& message) {
+  return text_of({{"step", message.step},
+                  {"answer", answer_names[static_cast<std::size_t>(message.answer)]},
+                  {"cut_anchor", message.cut_anchor}});
+}
+
+Ack decode_ack(std::string_view json) {
+  const Fields fields("ack", json);
+  return {fields.number("step"), static_cast<Ack::Answer>(fields.choice("answer", answer_names)),
+          fields.flag("cut_anchor")};
+}
+
+std::string encode(const StepNumber& message) {
+  return text_of({{"step", message.step}});
+}
+
+StepNumber decode_step_number(std::string_view json) {
+  return {Fields("step number", json).number("step")};
+}
+
+std::string encode(const Begin& message) {
+  return text_of({{"first_step", message.first_step}});
+}
+
+Begin decode_begin(std::string_view json) {
+  return {Fields("begin", json).number("first_step")};
+}
+
+std::string encode(const Bye& message) {
+  return text_of({{"how", message.how}, {"steps", message.steps}});
+}
+
+Bye decode_bye(std::string_view json) {
+  const Fields fields("bye", json);
+  return {fields.string("how"), fields.number("steps")};
+}
+
+std::string encode(const Notice& message) {
+  Json json{{"kind", message.kind}, {"tensor", message.tensor}, {"text", message.text}};
+  if (message.step) json["step"] = *message.step;
+  return text_of(json);
+}
+
+Notice decode_notice(std::string_view json) {
+  const Fields fields("event", json);
+  Notice message;
+  message.kind = fields.string("kind");
+  if (fields.has("step")) message.step = fields.number("step");
+  message.tensor = fields.string("tensor");
+  message.text = fields.string("text");
+  return message;
+}
+
+}  // namespace samestep::protocol
