@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/blake3/tree.h"
+#include "kernels/portions.h"
 
 namespace samestep {
 namespace {
@@ -14,7 +15,7 @@ using namespace blake3;
 struct Plan {
   std::vector<Subtree> subtrees;
   std::vector<ChainingValue> values;
-  std::vector<std::size_t> groups;  // subtrees [groups[i], groups[i + 1]) are one thread's portion
+  std::vector<std::size_t> portions;
 };
 
 void add_subtrees(const Buffer& buffer, Plan& plan) {
@@ -29,17 +30,8 @@ void add_subtrees(const Buffer& buffer, Plan& plan) {
 
 // Portions of about equal size, four for every thread, so that one that falls behind costs little; not so small that
 // the lanes stay empty, nor larger than what is hashed in one go.
-void cut_into_groups(Plan& plan, std::size_t chunks, std::size_t threads) {
-  const std::size_t target = threads <= 1 ? chunks : std::clamp<std::size_t>(chunks / (4 * threads), 64, group_chunks);
-  std::size_t filled = 0;
-  plan.groups = {0};
-  for (std::size_t i = 0; i < plan.subtrees.size(); ++i) {
-    filled += chunks_of(plan.subtrees[i].size);
-    if (filled < target) continue;
-    plan.groups.push_back(i + 1);
-    filled = 0;
-  }
-  if (plan.groups.back() != plan.subtrees.size()) plan.groups.push_back(plan.subtrees.size());
+std::size_t portion_size(std::size_t chunks, std::size_t threads) {
+  return threads <= 1 ? chunks : std::clamp<std::size_t>(chunks / (4 * threads), 64, group_chunks);
 }
 
 Plan plan_for(std::span<const Buffer> buffers, std::size_t threads) {
@@ -52,7 +44,8 @@ Plan plan_for(std::span<const Buffer> buffers, std::size_t threads) {
   plan.values.resize(subtrees);
   plan.subtrees.reserve(subtrees);
   for (const Buffer& buffer : buffers) add_subtrees(buffer, plan);
-  cut_into_groups(plan, chunks, threads);
+  plan.portions = cut_into_portions(subtrees, portion_size(chunks, threads),
+                                    [&](std::size_t i) { return chunks_of(plan.subtrees[i].size); });
   return plan;
 }
 
@@ -83,8 +76,8 @@ void digest(std::span<const Buffer> buffers, std::span<Digest> digests, const Pa
   if (buffers.empty()) return;
   const Compressor& compressor = blake3::compressor(backend);
   Plan plan = plan_for(buffers, parallel.threads);
-  parallel.run(plan.groups.size() - 1, [&](std::size_t begin, std::size_t end) {
-    const std::size_t first = plan.groups[begin], last = plan.groups[end];
+  parallel.run(plan.portions.size() - 1, [&](std::size_t begin, std::size_t end) {
+    const std::size_t first = plan.portions[begin], last = plan.portions[end];
     hash_subtrees(std::span(plan.subtrees).subspan(first, last - first), compressor);
   });
   join_subtrees(buffers, plan, compressor);

@@ -9,13 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define SAMESTEP_HOST_DEVICE __host__ __device__
-#else
-#define SAMESTEP_HOST_DEVICE
-#endif
-#define SAMESTEP_INLINE SAMESTEP_HOST_DEVICE inline __attribute__((always_inline))
-#define SAMESTEP_CONSTEXPR SAMESTEP_HOST_DEVICE constexpr __attribute__((always_inline))
+#include "kernels/inline.h"
 
 namespace samestep::blake3 {
 
