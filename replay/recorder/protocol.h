@@ -3,9 +3,9 @@
 // (target samestep_protocol; no HDF5). One protocol for every mode: a session says hello and is told off, record, or
 // replay this window from this anchor; it sends each step as it commits; the parent answers.
 //
-// Frames over a Unix stream socket. Head, 24 bytes little-endian: u32 magic "SSF1", u16 version, u16 type, u64 length of
-// the payload (bounded by max_payload), u64 first eight bytes of the payload's BLAKE3. A descriptor (memfd) may travel
-// with the head's first byte. Anything else ends the connection with one clear line.
+// Frames over a Unix stream socket. Head, 24 bytes little-endian: u32 magic "SSF1", u16 version, u16 type, u64 length
+// of the payload (bounded by max_payload), u64 first eight bytes of the payload's BLAKE3. A descriptor (memfd) may
+// travel with the head's first byte. Anything else ends the connection with one clear line.
 #pragma once
 
 #include <array>
@@ -33,14 +33,14 @@ inline constexpr const char* socket_variable = "SAMESTEP_SOCKET";
 
 enum class Type : std::uint16_t {
   // program -> recorder
-  hello = 1,    // JSON: Hello
-  start = 2,    // JSON: Start; only where Welcome.ask_start
-  layout = 3,   // layout text (replay/run/record.h); before the first step and whenever it changes
-  step = 4,     // encoded StepRecord under the last layout
-  anchor = 5,   // JSON: StepNumber (S) and a memfd holding a whole safetensors file
-  event = 6,    // JSON: Notice
-  dump = 7,     // JSON: StepNumber (t) and a memfd holding a safetensors file of the step's tensors
-  bye = 8,      // JSON: Bye
+  hello = 1,   // JSON: Hello
+  start = 2,   // JSON: Start; only where Welcome.ask_start
+  layout = 3,  // layout text (replay/run/record.h); before the first step and whenever it changes
+  step = 4,    // encoded StepRecord under the last layout
+  anchor = 5,  // JSON: StepNumber (S) and a memfd holding a whole safetensors file
+  event = 6,   // JSON: Notice
+  dump = 7,    // JSON: StepNumber (t) and a memfd holding a safetensors file of the step's tensors
+  bye = 8,     // JSON: Bye
   // recorder -> program
   welcome = 64,  // JSON: Welcome, with the anchor's memfd where a replay starts from one
   begin = 65,    // JSON: Begin, the answer to start
@@ -61,14 +61,14 @@ enum class Mode : std::uint8_t { off, record, replay };
 
 struct Welcome {
   Mode mode = Mode::off;
-  std::string refusal;                 // mode off: why, in one line, where the program should say so; else empty
-  bool ask_start = false;              // send Start with the first step's weights_in and wait for begin
-  std::uint64_t first_step = 0;        // number of the first step to run
-  std::uint64_t from = 0, to = 0;      // replay: steps from <= t < to are asked for; first_step = the anchor's S
-  bool has_anchor = false;             // the frame carries the anchor to restore before first_step
-  std::uint64_t anchor_every = 0;      // record: cut an anchor at S divisible by this; 0: only when an ack asks
+  std::string refusal;                     // mode off: why, in one line, where the program should say so; else empty
+  bool ask_start = false;                  // send Start with the first step's weights_in and wait for begin
+  std::uint64_t first_step = 0;            // number of the first step to run
+  std::uint64_t from = 0, to = 0;          // replay: steps from <= t < to are asked for; first_step = the anchor's S
+  bool has_anchor = false;                 // the frame carries the anchor to restore before first_step
+  std::uint64_t anchor_every = 0;          // record: cut an anchor at S divisible by this; 0: only when an ack asks
   std::optional<std::uint64_t> dump_step;  // replay: keep this step's tensors (weights_in too) and send them at O
-  bool lockstep = false;               // wait for each step's ack
+  bool lockstep = false;                   // wait for each step's ack
 };
 
 struct Start {
@@ -98,10 +98,10 @@ struct Bye {
   std::uint64_t steps = 0;     // that this session has sent
 };
 struct Notice {
-  std::string kind;                   // see Event in replay/run/manifest.h
+  std::string kind;  // see Event in replay/run/manifest.h
   std::optional<std::uint64_t> step;
-  std::string tensor;                 // empty where none
-  std::string text;                   // one sentence
+  std::string tensor;  // empty where none
+  std::string text;    // one sentence
 };
 
 // JSON of each message and back; from_json throws BrokenInput where a field is missing or of the wrong type.
