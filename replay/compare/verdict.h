@@ -31,6 +31,7 @@ enum class Cause : std::uint8_t {
 
 // How a lane fared over the steps compared.
 enum class LaneOutcome : std::uint8_t { not_compared, equal, differs, absent, given };
+[[nodiscard]] std::string_view name(LaneOutcome outcome);
 
 struct Verdict {
   Outcome outcome = Outcome::incomparable;
@@ -61,11 +62,13 @@ struct Difference {
   std::string tensor;                 // label of the first entry that differs; "#3" in a list lane; empty: detail thinned
   std::vector<std::string> tensors;   // all entries of the lane that differ (labels), at most 1000
   std::string detail;                 // one sentence: how they differ (value, shape, count, estimated distance, ...)
-  bool structural = false;            // counts, dtypes, shapes or optimizers differ
+  bool structural = false;            // a named lane's counts, dtypes or shapes, or the optimizers, do not match
 };
 
 // The first lane that differs, in causal order; nullopt where all lanes present on both sides are equal. Lanes absent
-// or given on either side are not evidence and are skipped; `lanes` (if given) is updated with how each fared.
+// or given on either side are not evidence and are skipped. `lanes` (if given) takes up how each fared: over several
+// calls the most telling outcome stays (differs, then equal, then given, then absent). Names are labels: a rename is no
+// difference, except in `hyper`, whose names enter its digest.
 [[nodiscard]] std::optional<Difference> compare(const StepRecord& a, const Layout& layout_a, const StepRecord& b,
                                                 const Layout& layout_b,
                                                 std::array<LaneOutcome, lane_count>* lanes = nullptr);

@@ -1,0 +1,71 @@
+#include "cli/answer.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+
+#include "replay/run/error.h"
+
+namespace samestep::cli {
+namespace {
+
+int fail(bool json, const std::string& what) {
+  std::cerr << "samestep: " << what << '\n';
+  if (json) print({{"verdict", nullptr}, {"error", what}});
+  return exit_usage;
+}
+
+std::string quoted(const std::string& word) {
+  const std::string plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string text = "'";
+  for (char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+}  // namespace
+
+void print(const nlohmann::json& json) {
+  // A path that is not UTF-8 must not make the answer unprintable.
+  std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+}
+
+int answer(const Verdict& verdict, bool json) {
+  if (json) {
+    print(to_json(verdict));
+  } else {
+    std::cout << verdict << std::flush;
+  }
+  return exit_code(verdict.outcome);
+}
+
+int guarded(bool json, const std::function<int()>& verb) {
+  try {
+    return verb();
+  } catch (const TamperedInput& error) {
+    Verdict verdict;
+    verdict.outcome = Outcome::tampered;
+    verdict.evidence.push_back(error.what());
+    return answer(verdict, json);
+  } catch (const std::exception& error) {
+    return fail(json, error.what());
+  }
+}
+
+std::string command_line(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) line += (line.empty() ? "" : " ") + quoted(word);
+  return line;
+}
+
+std::string footer(const std::string& example, const std::string& exit_codes) {
+  return fmt::format("Example:\n  {}\n\nExit codes:\n  {}", example, exit_codes);
+}
+
+std::string utc(std::int64_t nanoseconds) {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(nanoseconds / 1'000'000'000)));
+}
+
+}  // namespace samestep::cli

@@ -1,0 +1,92 @@
+// `samestep diff A B`: where two recorded runs part.
+#include "replay/compare/diff.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "cli/answer.h"
+#include "cli/verbs.h"
+#include "replay/compare/environment.h"
+#include "replay/run/run_reader.h"
+
+namespace samestep::cli {
+namespace {
+
+struct DiffOptions {
+  std::string a, b;
+  bool json = false;
+  bool ignore_environment = false;
+};
+
+std::set<std::uint32_t> ranks_of(const RunReader& run) {
+  std::set<std::uint32_t> ranks{0};
+  for (const SegmentEntry& segment : run.manifest().segments) ranks.insert(segment.rank);
+  return ranks;
+}
+
+std::string ended(const RunReader& run, std::uint32_t rank) {
+  std::string how = "closed";
+  for (const SegmentEntry& segment : run.manifest().segments) {
+    if (segment.rank == rank) how = segment.ended;
+  }
+  return how;
+}
+
+Verdict diff_rank(const DiffOptions& options, std::uint32_t rank) {
+  const RunReader a(options.a, rank);
+  const RunReader b(options.b, rank);
+  const std::string suffix = rank == 0 ? "" : fmt::format(" (rank {})", rank);
+  Verdict verdict = diff({a, "A" + suffix, ended(a, rank)}, {b, "B" + suffix, ended(b, rank)});
+  weigh_environment(verdict, environment_differences(surroundings(a.manifest(), rank), surroundings(b.manifest(), rank)),
+                    options.ignore_environment);
+  if (verdict.outcome == Outcome::same) {  // a diverging answer needs no proof that the rest is whole
+    a.check_integrity();
+    b.check_integrity();
+  }
+  return verdict;
+}
+
+// Of two ranks' verdicts the one to tell: what is not the same before what is, the earlier step first.
+bool more_telling(const Verdict& candidate, const Verdict& known) {
+  if ((candidate.outcome == Outcome::same) != (known.outcome == Outcome::same)) return known.outcome == Outcome::same;
+  return candidate.step.value_or(~std::uint64_t{0}) < known.step.value_or(~std::uint64_t{0});
+}
+
+Verdict structure(const std::set<std::uint32_t>& a, const std::set<std::uint32_t>& b) {
+  Verdict verdict;
+  verdict.outcome = Outcome::diverged;
+  verdict.cause = Cause::structure;
+  verdict.evidence.push_back(fmt::format("A has the logs of {} processes, B of {}", a.size(), b.size()));
+  return verdict;
+}
+
+int run_diff(const DiffOptions& options) {
+  const std::set<std::uint32_t> ranks = ranks_of(RunReader(options.a));
+  const std::set<std::uint32_t> others = ranks_of(RunReader(options.b));
+  Verdict verdict = diff_rank(options, 0);
+  for (std::uint32_t rank : ranks) {
+    if (rank == 0 || !others.contains(rank)) continue;
+    if (Verdict next = diff_rank(options, rank); more_telling(next, verdict)) verdict = std::move(next);
+  }
+  if (verdict.outcome == Outcome::same && ranks != others) verdict = structure(ranks, others);
+  verdict.reproduce = command_line({"samestep", "diff", options.a, options.b});
+  return answer(verdict, options.json);
+}
+
+}  // namespace
+
+void add_diff(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<DiffOptions>();
+  CLI::App* verb = app.add_subcommand("diff", "Name the first step, lane and tensor where two runs part");
+  verb->add_option("A", options->a, "run directory")->required();
+  verb->add_option("B", options->b, "run directory")->required();
+  verb->add_flag("--json", options->json, "one JSON object on standard output");
+  verb->add_flag("--ignore-environment", options->ignore_environment,
+                 "call unequal bits `diverged` although settings, versions or hardware differ");
+  verb->footer(footer("samestep diff samestep-runs/monday samestep-runs/tuesday",
+                      "0 same, 1 diverged, 2 usage or I/O, 3 incomparable, 4 tampered"));
+  verb->callback([options, &exit_code] { exit_code = guarded(options->json, [&] { return run_diff(*options); }); });
+}
+
+}  // namespace samestep::cli

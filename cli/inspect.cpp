@@ -1,0 +1,289 @@
+// `samestep inspect RUN`: what ran, how it ended, its loss, anchors and events. Works on a run that is still growing.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "cli/answer.h"
+#include "cli/plot.h"
+#include "cli/verbs.h"
+#include "replay/run/run_reader.h"
+
+namespace samestep::cli {
+namespace {
+
+struct InspectOptions {
+  std::string run;
+  bool json = false;
+  bool tensors = false;
+  std::uint32_t rank = 0;
+};
+
+constexpr std::uint64_t max_points = 2000;  // of a curve: more than a terminal shows or a reader of JSON wants
+constexpr std::size_t shown = 20;           // lines of a list on the screen; the JSON form has all
+
+using Points = std::vector<RunReader::Point>;
+
+// All steps, or max_points of them evenly spaced.
+Points curve(const RunReader& run) {
+  const std::uint64_t first = run.first_step();
+  const std::uint64_t count = run.end_step() - first;
+  if (count <= max_points) return run.points(first, run.end_step());
+  Points points;
+  for (std::uint64_t i = 0; i < max_points; ++i) {
+    const std::uint64_t step = first + i * (count - 1) / (max_points - 1);
+    for (const auto& point : run.points(step, step + 1)) points.push_back(point);
+  }
+  return points;
+}
+
+// Bytes on disk of the logs of `rank`.
+std::uintmax_t log_bytes(const RunReader& run, std::uint32_t rank) {
+  std::uintmax_t bytes = 0;
+  for (const SegmentEntry& segment : run.manifest().segments) {
+    if (segment.rank != rank || segment.file.empty()) continue;
+    std::error_code error;
+    const std::uintmax_t size = std::filesystem::file_size(run.path() / segment.file, error);
+    if (!error) bytes += size;
+  }
+  return bytes;
+}
+
+double bytes_per_step(const RunReader& run, std::uint32_t rank) {
+  const std::uint64_t steps = run.end_step() - run.first_step();
+  return steps == 0 ? 0 : static_cast<double>(log_bytes(run, rank)) / static_cast<double>(steps);
+}
+
+// A segment that is still written holds more steps than its entry says; the last one reaches to the run's end.
+std::uint64_t steps_of(const RunReader& run, const SegmentEntry& segment) {
+  if (segment.ended != "running" || segment.rank != 0) return segment.steps;
+  return std::max(segment.steps, run.end_step() - std::min(run.end_step(), segment.first_step));
+}
+
+nlohmann::json segment_json(const RunReader& run, const SegmentEntry& segment) {
+  return {{"rank", segment.rank},
+          {"segment", segment.number},
+          {"file", segment.file},
+          {"first_step", segment.first_step},
+          {"steps", steps_of(run, segment)},
+          {"ended", segment.ended},
+          {"began", utc(segment.began_ns)},
+          {"end", segment.ended_ns == 0 ? nlohmann::json() : nlohmann::json(utc(segment.ended_ns))}};
+}
+
+nlohmann::json anchor_json(const AnchorEntry& anchor) {
+  return {{"step", anchor.step},
+          {"rank", anchor.rank},
+          {"file", anchor.file},
+          {"bytes", anchor.bytes},
+          {"digest", anchor.digest.hex()}};
+}
+
+nlohmann::json event_json(const Event& event) {
+  return {{"utc", utc(event.utc_ns)},
+          {"rank", event.rank},
+          {"kind", event.kind},
+          {"step", event.step ? nlohmann::json(*event.step) : nlohmann::json()},
+          {"tensor", event.tensor.empty() ? nlohmann::json() : nlohmann::json(event.tensor)},
+          {"text", event.text}};
+}
+
+// Not a number where it is not one: JSON has no infinities.
+nlohmann::json loss_json(const Points& points) {
+  auto losses = nlohmann::json::array();
+  for (const auto& point : points) {
+    if (point.has_loss) losses.push_back({{"step", point.step}, {"loss", point.loss}});
+  }
+  return losses;
+}
+
+// One row a tensor of the lane weights_out, with the statistics of the last step that has them.
+struct TensorRow {
+  std::string name;
+  std::string type;
+  const Statistics* statistics = nullptr;
+};
+
+std::optional<StepRecord> last_summarised(const RunReader& run) {
+  for (std::uint64_t step = run.end_step(); step-- > run.first_step();) {
+    if (summaries_due(step)) return run.record(step);
+  }
+  return std::nullopt;
+}
+
+std::string type_of(const Column& column) {
+  std::string text{name(column.dtype)};
+  if (!column.shape) return text;
+  text += " [";
+  for (std::size_t i = 0; i < column.shape->size(); ++i) text += fmt::format("{}{}", i == 0 ? "" : ", ", (*column.shape)[i]);
+  return text + "]";
+}
+
+std::vector<TensorRow> tensor_rows(const RunReader& run, const std::optional<StepRecord>& record) {
+  std::vector<TensorRow> rows;
+  if (run.end_step() == run.first_step()) return rows;
+  const std::uint64_t step = record ? record->step : run.end_step() - 1;
+  const auto& columns = run.layout(step).of(Lane::weights_out);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    TensorRow row{columns[i].name, type_of(columns[i]), nullptr};
+    if (record && i < record->of(Lane::weights_out).summaries.size()) {
+      row.statistics = &record->of(Lane::weights_out).summaries[i].statistics;
+    }
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+nlohmann::json tensors_json(const RunReader& run) {
+  const auto record = last_summarised(run);
+  auto tensors = nlohmann::json::array();
+  for (const TensorRow& row : tensor_rows(run, record)) {
+    nlohmann::json json{{"name", row.name}, {"type", row.type}};
+    if (row.statistics != nullptr) {
+      json["norm"] = row.statistics->norm;
+      json["max_abs"] = row.statistics->max_abs;
+      json["nonfinite"] = row.statistics->nonfinite;
+    }
+    tensors.push_back(json);
+  }
+  return tensors;
+}
+
+nlohmann::json what_json(const RunReader& run, const char* key) {
+  const auto& what = run.manifest().what;
+  return what.is_object() && what.contains(key) ? what[key] : nlohmann::json();
+}
+
+nlohmann::json to_json(const RunReader& run, const InspectOptions& options) {
+  const bool empty = run.end_step() == run.first_step();
+  nlohmann::json json{{"run", run.path().string()},
+                      {"run_id", run.manifest().run_id},
+                      {"format_version", run.manifest().format_version},
+                      {"argv", what_json(run, "argv")},
+                      {"cwd", what_json(run, "cwd")},
+                      {"rank", options.rank},
+                      {"first_step", run.first_step()},
+                      {"steps", run.end_step() - run.first_step()},
+                      {"chain", empty ? nlohmann::json() : nlohmann::json(run.chain(run.end_step() - 1).hex())},
+                      {"log_bytes", log_bytes(run, options.rank)},
+                      {"bytes_per_step", bytes_per_step(run, options.rank)},
+                      {"segments", nlohmann::json::array()},
+                      {"anchors", nlohmann::json::array()},
+                      {"events", nlohmann::json::array()},
+                      {"loss", loss_json(curve(run))}};
+  for (const auto& segment : run.manifest().segments) json["segments"].push_back(segment_json(run, segment));
+  for (const auto& anchor : run.manifest().anchors) json["anchors"].push_back(anchor_json(anchor));
+  for (const auto& event : run.manifest().events) json["events"].push_back(event_json(event));
+  if (options.tensors) json["tensors"] = tensors_json(run);
+  return json;
+}
+
+std::string command_of(const RunReader& run) {
+  const nlohmann::json argv = what_json(run, "argv");
+  std::vector<std::string> words;
+  if (argv.is_array()) {
+    for (const auto& word : argv) words.push_back(word.is_string() ? word.get<std::string>() : word.dump());
+  }
+  return words.empty() ? "(unknown)" : command_line(words);
+}
+
+void print_head(const RunReader& run, const InspectOptions& options) {
+  const std::uint64_t steps = run.end_step() - run.first_step();
+  std::cout << fmt::format("run       {}\ncommand   {}\n", run.path().string(), command_of(run));
+  if (const auto cwd = what_json(run, "cwd"); cwd.is_string()) {
+    std::cout << fmt::format("folder    {}\n", cwd.get<std::string>());
+  }
+  if (steps == 0) {
+    std::cout << "steps     0: no session connected, or none finished a step\n";
+    return;
+  }
+  std::cout << fmt::format("steps     {} ({} to {}), {:.0f} bytes of log a step\nchain     {}\n", steps, run.first_step(),
+                           run.end_step() - 1, bytes_per_step(run, options.rank), run.chain(run.end_step() - 1).hex());
+}
+
+void print_segments(const RunReader& run) {
+  for (const SegmentEntry& segment : run.manifest().segments) {
+    std::cout << fmt::format("segment   rank {} segment {}: {} steps from {}, began {}, {}\n", segment.rank,
+                             segment.number, steps_of(run, segment), segment.first_step, utc(segment.began_ns),
+                             segment.ended == "running" ? "still running" : segment.ended);
+  }
+}
+
+void print_anchors(const RunReader& run) {
+  const auto& anchors = run.manifest().anchors;
+  if (anchors.empty()) {
+    std::cout << "anchors   none: a replay starts from step 0\n";
+    return;
+  }
+  std::string steps;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < anchors.size(); ++i) {
+    bytes += anchors[i].bytes;
+    if (i < shown) steps += fmt::format(" {}", anchors[i].step);
+  }
+  if (anchors.size() > shown) steps += " ...";
+  std::cout << fmt::format("anchors   {} at steps{} ({:.1f} MB)\n", anchors.size(), steps,
+                           static_cast<double>(bytes) / 1e6);
+}
+
+void print_events(const RunReader& run) {
+  const auto& events = run.manifest().events;
+  for (std::size_t i = 0; i < std::min(events.size(), shown); ++i) {
+    std::cout << fmt::format("event     {}  {}{}: {}\n", utc(events[i].utc_ns), events[i].kind,
+                             events[i].step ? fmt::format(" at step {}", *events[i].step) : "", events[i].text);
+  }
+  if (events.size() > shown) std::cout << fmt::format("          ... and {} more (--json)\n", events.size() - shown);
+}
+
+void print_loss(const RunReader& run) {
+  std::vector<CurvePoint> points;
+  for (const auto& point : curve(run)) {
+    if (point.has_loss) points.push_back({static_cast<double>(point.step), point.loss});
+  }
+  const std::string text = plot(points, terminal_size());
+  if (!text.empty()) std::cout << "loss\n" << text;
+}
+
+void print_tensors(const RunReader& run) {
+  const auto record = last_summarised(run);
+  if (record) std::cout << fmt::format("tensors after step {}\n", record->step);
+  for (const TensorRow& row : tensor_rows(run, record)) {
+    std::cout << fmt::format("  {:<44} {:<22}", row.name, row.type);
+    if (row.statistics != nullptr) {
+      std::cout << fmt::format(" norm {:<11.5g} max {:<11.5g}", row.statistics->norm, row.statistics->max_abs);
+      if (row.statistics->nonfinite > 0) std::cout << fmt::format(" {} not finite", row.statistics->nonfinite);
+    }
+    std::cout << '\n';
+  }
+}
+
+int run_inspect(const InspectOptions& options) {
+  const RunReader run(options.run, options.rank);
+  if (options.json) {
+    print(to_json(run, options));
+    return 0;
+  }
+  print_head(run, options);
+  print_segments(run);
+  print_anchors(run);
+  print_events(run);
+  print_loss(run);
+  if (options.tensors) print_tensors(run);
+  std::cout << std::flush;
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* verb = app.add_subcommand("inspect", "Show what ran, how it ended, its loss, anchors and events");
+  verb->add_option("RUN", options->run, "run directory")->required();
+  verb->add_flag("--json", options->json, "one JSON object on standard output");
+  verb->add_flag("--tensors", options->tensors, "list the tensors with their last statistics");
+  verb->add_option("--rank", options->rank, "the process to show, of several");
+  verb->footer(footer("samestep inspect --tensors samestep-runs/monday", "0 shown, 2 usage or I/O, 4 tampered"));
+  verb->callback([options, &exit_code] { exit_code = guarded(options->json, [&] { return run_inspect(*options); }); });
+}
+
+}  // namespace samestep::cli
