@@ -1,6 +1,7 @@
 // Statistics, sketch and syndrome of a tensor, in one pass over its elements, with equal bits for every backend, thread
 // count and block count: elements are summed in double precision along one fixed tree that is part of the format
-// (docs/format.md, "Summaries").
+// (docs/format.md, "Summaries"; kernels/summary/tree.h says it exactly). Rounding modes and flushing of subnormal numbers that
+// the calling threads have set do not count, and are restored.
 #pragma once
 
 #include <array>
@@ -15,7 +16,8 @@
 
 namespace samestep {
 
-// Of the elements as real numbers (complex: of both parts; bool and integers: converted to double).
+// Of the elements as real numbers (complex: of both parts; bool and integers: converted to double). Squares and sums
+// may overflow to infinity: the norm of f64 elements beyond 1e154 does.
 struct Statistics {
   double norm = 0;            // sqrt(sum of squares) over the finite elements
   double max_abs = 0;         // over the finite elements
@@ -54,7 +56,7 @@ struct TypedBuffer {
   DType dtype = DType::f32;
 };
 
-// summaries[i] of tensors[i]. REQUIRES summaries.size() == tensors.size().
+// summaries[i] of tensors[i]. REQUIRES summaries.size() == tensors.size(). Throws std::bad_alloc only.
 void summarize(std::span<const TypedBuffer> tensors, std::span<Summary> summaries,
                const ParallelFor& parallel = serial(), Backend backend = best_backend());
 
@@ -66,6 +68,7 @@ struct ElementEdit {
   std::uint64_t unit = 0;
   std::uint64_t found = 0;     // the bits that are there
   std::uint64_t expected = 0;  // the bits that `recorded` proposes
+  friend bool operator==(const ElementEdit&, const ElementEdit&) = default;
 };
 // The single-element edit that turns `tensor` into one with syndrome `recorded`, if there is exactly one; nullopt where
 // the syndromes are equal or no single edit explains them. A proposal only: believe it when the digest of the mended
