@@ -179,7 +179,9 @@ std::optional<Difference> compare(const StepRecord& a, const Layout& layout_a, c
       if (telling(outcome) > telling(known)) known = outcome;
     }
     if (outcome != LaneOutcome::differs || first) continue;
-    first = Difference{.step = a.step, .lane = lane};
+    first.emplace();
+    first->step = a.step;
+    first->lane = lane;
     if (is_list(lane)) {
       compare_lists(*first, a.of(lane), b.of(lane));
     } else {

@@ -13,7 +13,7 @@ struct Entry {
   const Column* column = nullptr;  // owned by the layout
   std::size_t index = 0;           // of the column
   Presence presence = Presence::present;
-  std::optional<Digest> digest;    // nullopt where detail was thinned
+  std::optional<Digest> digest{};  // nullopt where detail was thinned
   double value = 0;                // hyper
 };
 

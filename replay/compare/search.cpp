@@ -26,7 +26,7 @@ Parting walk(const StepSource& a, const StepSource& b, StepRange range) {
   for (std::uint64_t step = range.begin; step < range.end; ++step) {
     if (!equal_roots(a, b, step)) return {.step = step, .by_roots = true};
   }
-  return {.by_roots = true};
+  return {.step = std::nullopt, .by_roots = true};
 }
 
 }  // namespace

@@ -1,0 +1,113 @@
+// What differs around two runs, and what it excuses.
+#include "replay/compare/environment.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace samestep {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using nlohmann::json;
+using Kind = EnvironmentDifference::Kind;
+
+Surroundings usual() {
+  return {.what = {{"argv", {"train", "--steps", "9"}},
+                   {"host", "one"},
+                   {"files", json::array({{{"path", "/a/train"}, {"digest", std::string(64, '1')}}})}},
+          .environment = {{"threads", {{"intra", 2}}}, {"torch_version", "2.14.1"}, {"host", "one"}}};
+}
+
+Verdict diverged() {
+  Verdict verdict;
+  verdict.outcome = Outcome::diverged;
+  verdict.cause = Cause::backward;
+  verdict.step = 3;
+  verdict.lane = Lane::gradients;
+  return verdict;
+}
+
+TEST(EnvironmentDifferences, OfEqualSurroundingsThereAreNone) {
+  Surroundings other = usual();
+  other.what["host"] = "two";
+  other.environment["host"] = "two";
+  EXPECT_THAT(environment_differences(usual(), other), IsEmpty());
+}
+
+TEST(EnvironmentDifferences, ASettingIsNamedWithBothValues) {
+  Surroundings other = usual();
+  other.environment["threads"]["intra"] = 1;
+  const auto found = environment_differences(usual(), other);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(describe(found[0]), "threads.intra: 2 against 1");
+  EXPECT_EQ(found[0].kind, Kind::setting);
+}
+
+TEST(EnvironmentDifferences, AFileInAnotherFolderIsMatchedByName) {
+  Surroundings other = usual();
+  other.what["files"][0]["path"] = "/elsewhere/train";
+  EXPECT_THAT(environment_differences(usual(), other), IsEmpty());
+  other.what["files"][0]["digest"] = std::string(64, '2');
+  const auto found = environment_differences(usual(), other);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].kind, Kind::file);
+}
+
+TEST(EnvironmentDifferences, AFileOfOneSideOnlyIsNamed) {
+  Surroundings other = usual();
+  other.what["files"].push_back({{"path", "/tmp/inject.so"}, {"digest", std::string(64, '3')}});
+  const auto found = environment_differences(usual(), other);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(describe(found[0]), "/tmp/inject.so is in the second only");
+}
+
+TEST(EnvironmentDifferences, WhatIsMissingIsUnknownNotDifferent) {
+  EXPECT_THAT(environment_differences(usual(), Surroundings{}), Not(Contains(::testing::Field(&EnvironmentDifference::kind, Kind::setting))));
+  EXPECT_THAT(environment_differences(Surroundings{}, Surroundings{}), IsEmpty());
+}
+
+TEST(EnvironmentWeight, ASettingExcusesUnequalBits) {
+  Verdict verdict = diverged();
+  weigh_environment(verdict, {{Kind::setting, "OMP_NUM_THREADS", "2", "1"}}, false);
+  EXPECT_EQ(verdict.outcome, Outcome::incomparable);
+  EXPECT_EQ(verdict.cause, Cause::environment);
+  EXPECT_EQ(verdict.step, 3U);  // step and lane stay named
+  EXPECT_EQ(verdict.lane, Lane::gradients);
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("OMP_NUM_THREADS: 2 against 1")));
+}
+
+TEST(EnvironmentWeight, UnlessTheEnvironmentIsToBeIgnored) {
+  Verdict verdict = diverged();
+  weigh_environment(verdict, {{Kind::setting, "OMP_NUM_THREADS", "2", "1"}}, true);
+  EXPECT_EQ(verdict.outcome, Outcome::diverged);
+  EXPECT_EQ(verdict.cause, Cause::backward);
+  EXPECT_THAT(verdict.suspects, Contains(HasSubstr("OMP_NUM_THREADS")));
+}
+
+TEST(EnvironmentWeight, AChangedFileExcusesNothingAndIsTheFirstSuspect) {
+  Verdict verdict = diverged();
+  weigh_environment(verdict, {{Kind::told, "revision", "a", "b"}, {Kind::file, "/a/train", "11", "22"}}, false);
+  EXPECT_EQ(verdict.outcome, Outcome::diverged);
+  ASSERT_FALSE(verdict.suspects.empty());
+  EXPECT_THAT(verdict.suspects.front(), HasSubstr("/a/train changed"));
+}
+
+TEST(EnvironmentWeight, EqualBitsAreTheSameInSpiteOfIt) {
+  Verdict verdict;
+  verdict.outcome = Outcome::same;
+  weigh_environment(verdict, {{Kind::setting, "OMP_NUM_THREADS", "2", "1"}}, false);
+  EXPECT_EQ(verdict.outcome, Outcome::same);
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("in spite of OMP_NUM_THREADS: 2 against 1")));
+}
+
+TEST(EnvironmentWeight, NothingExcusesARunThatEndedEarly) {
+  Verdict verdict = diverged();
+  verdict.cause = Cause::ended;
+  weigh_environment(verdict, {{Kind::setting, "OMP_NUM_THREADS", "2", "1"}}, false);
+  EXPECT_EQ(verdict.outcome, Outcome::diverged);
+}
+
+}  // namespace
+}  // namespace samestep
