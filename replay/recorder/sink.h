@@ -3,7 +3,8 @@
 //
 // All calls come from one thread, the server's: the only one that may touch HDF5. While a call runs, the sockets are
 // drained by another thread, so a call may take its time; but the trainer waits when it is max_ahead steps ahead.
-// For each client, in order: on_hello, then any of the others, then on_end, exactly once each for the first and last.
+// For each client, in order: on_hello, then any of the others, then on_end, exactly once each for the first and
+// last; a client whose hello is answered `off` gets no other call.
 #pragma once
 
 #include <sys/types.h>

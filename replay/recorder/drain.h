@@ -1,0 +1,46 @@
+// The server's first thread: accepts, reads every socket as soon as it has bytes, learns how each process ended, and
+// puts all of it into the inbox in the order in which each client sent it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "replay/recorder/inbox.h"
+#include "replay/recorder/server.h"
+
+namespace samestep {
+
+class Drain {
+ public:
+  // `listener` is a listening socket. Throws BrokenInput where the kernel gives no eventfd.
+  Drain(Descriptor listener, Inbox& inbox, const ServerLimits& limits);
+
+  // The thread's body: until stop(), then one last pass over everything already sent; closes the inbox at the end.
+  void run();
+  // From other threads: wakes run() up, because there is room again, or to stop.
+  void wake() const;
+  void stop();
+  [[nodiscard]] std::size_t live_clients() const { return live_.load(); }
+
+ private:
+  void wait();
+  void accept_all();
+  void read_all();
+  void read(const std::shared_ptr<Peer>& peer);
+  void end_those_that_ended(bool now);
+  void finish(const std::shared_ptr<Peer>& peer);
+  void count_living();
+
+  Descriptor listener_;
+  Inbox& inbox_;
+  ServerLimits limits_;
+  Descriptor waker_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<std::size_t> live_ = 0;
+  std::uint64_t next_number_ = 0;
+  std::vector<std::shared_ptr<Peer>> peers_;
+};
+
+}  // namespace samestep

@@ -1,0 +1,230 @@
+#include "replay/recorder/launch.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "replay/recorder/pins.h"
+
+namespace samestep {
+
+namespace {
+
+// Would end the recorder, or are a message for the command.
+constexpr std::array passed_on{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+// Would end the recorder at a write to a closed pipe, or to a file at its size limit; as an error of the write they are
+// said in words. The command gets back what it would have had.
+constexpr std::array ignored{SIGPIPE, SIGXFSZ};
+constexpr int tick_milliseconds = 100;
+
+// While it lives, signals come through `descriptor()` and end nothing.
+class Signals {
+ public:
+  Signals() {
+    sigset_t taken;
+    sigemptyset(&taken);
+    for (const int signal : passed_on) sigaddset(&taken, signal);
+    pthread_sigmask(SIG_BLOCK, &taken, &mask_);
+    for (std::size_t i = 0; i < ignored.size(); ++i) before_[i] = std::signal(ignored[i], SIG_IGN);
+    descriptor_ = Descriptor(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+  ~Signals() {
+    while (take()) {
+    }
+    pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+    // The ignored ones stay ignored: the recorder still has its last lines to write.
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  [[nodiscard]] int descriptor() const { return descriptor_.get(); }
+  [[nodiscard]] std::optional<signalfd_siginfo> take() const {
+    signalfd_siginfo info{};
+    if (::read(descriptor_.get(), &info, sizeof info) != sizeof info) return std::nullopt;
+    return info;
+  }
+  [[nodiscard]] const sigset_t& mask_before() const { return mask_; }
+  // Signals to be set back to their default in the command; one that was ignored before stays ignored.
+  [[nodiscard]] sigset_t defaults() const {
+    sigset_t set;
+    sigemptyset(&set);
+    for (std::size_t i = 0; i < ignored.size(); ++i)
+      if (before_[i] != SIG_IGN) sigaddset(&set, ignored[i]);
+    return set;
+  }
+
+ private:
+  sigset_t mask_{};
+  std::array<void (*)(int), ignored.size()> before_{};
+  Descriptor descriptor_;
+};
+
+// What posix_spawn is told beside the words.
+class SpawnSettings {
+ public:
+  SpawnSettings(const Launch& launch, const Signals& signals) {
+    posix_spawn_file_actions_init(&actions_);
+    posix_spawnattr_init(&attributes_);
+    if (!launch.cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions_, launch.cwd.c_str());
+    const sigset_t defaults = signals.defaults();
+    posix_spawnattr_setsigmask(&attributes_, &signals.mask_before());
+    posix_spawnattr_setsigdefault(&attributes_, &defaults);
+    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  ~SpawnSettings() {
+    posix_spawn_file_actions_destroy(&actions_);
+    posix_spawnattr_destroy(&attributes_);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+
+  void send_output_to(int file) {
+    posix_spawn_file_actions_adddup2(&actions_, file, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions_, file, STDERR_FILENO);
+  }
+  [[nodiscard]] int spawn(pid_t& pid, char* const* argv, char* const* environment) const {
+    return ::posix_spawnp(&pid, argv[0], &actions_, &attributes_, argv, environment);
+  }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
+};
+
+// Words as exec wants them; the strings must outlive the result.
+std::vector<char*> pointers(std::vector<std::string>& words) {
+  std::vector<char*> list;
+  for (std::string& word : words) list.push_back(word.data());
+  list.push_back(nullptr);
+  return list;
+}
+
+std::vector<std::string> environment_words(const EnvironmentChanges& changes) {
+  Environment environment = current_environment();
+  for (const auto& [name, value] : changes) {
+    environment.erase(name);
+    if (value) environment[name] = *value;
+  }
+  std::vector<std::string> words;
+  for (const auto& [name, value] : environment) words.push_back(name + "=" + value);
+  return words;
+}
+
+Ending not_started(const Launch& launch, int error) {
+  const int code = error == ENOENT ? 127 : 126;
+  return {Ending::Kind::not_started, code,
+          fmt::format("cannot start '{}': {}", launch.argv.front(), std::strerror(error))};
+}
+
+// A script without a first line #! is a shell script, as every shell has it.
+int spawn_as_shell_script(const SpawnSettings& settings, pid_t& pid, const Launch& launch, char* const* environment) {
+  std::vector<std::string> words{"/bin/sh"};
+  words.insert(words.end(), launch.argv.begin(), launch.argv.end());
+  return settings.spawn(pid, pointers(words).data(), environment);
+}
+
+std::optional<Ending> spawn(const Launch& launch, const std::string& socket, const Signals& signals, pid_t& pid) {
+  std::error_code ignored_error;
+  if (!launch.cwd.empty() && !std::filesystem::is_directory(launch.cwd, ignored_error))
+    return Ending{Ending::Kind::not_started, 126, fmt::format("there is no folder '{}'", launch.cwd.string())};
+  SpawnSettings settings(launch, signals);
+  Descriptor output;
+  if (!launch.output.empty()) {
+    output = Descriptor(::open(launch.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600));
+    if (!output)
+      return Ending{Ending::Kind::not_started, 126, fmt::format("cannot write '{}'", launch.output.string())};
+    settings.send_output_to(output.get());
+  }
+  EnvironmentChanges changes = launch.environment;
+  changes[protocol::socket_variable] = socket;
+  std::vector<std::string> environment = environment_words(changes), words = launch.argv;
+  const auto environment_pointers = pointers(environment);
+  int error = settings.spawn(pid, pointers(words).data(), environment_pointers.data());
+  if (error == ENOEXEC) error = spawn_as_shell_script(settings, pid, launch, environment_pointers.data());
+  if (error != 0) return not_started(launch, error);
+  return std::nullopt;
+}
+
+// The terminal gives Ctrl-C to the whole foreground group, so the command has it already; a signal that a process sent
+// came to us alone.
+bool came_from_the_terminal(const signalfd_siginfo& info) {
+  return info.ssi_code == SI_KERNEL;
+}
+
+bool means_stop(const signalfd_siginfo& info) {
+  return info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP || info.ssi_signo == SIGQUIT;
+}
+
+// Waits for the end of `pid`, passing signals on. Leaves it unreaped, so that the server can still ask how it ended.
+void wait_for_end(pid_t pid, const Signals& signals) {
+  const Descriptor process(::pidfd_open(pid, 0));
+  for (;;) {
+    std::array<pollfd, 2> entries{pollfd{signals.descriptor(), POLLIN, 0}, pollfd{process.get(), POLLIN, 0}};
+    ::poll(entries.data(), entries.size(), process ? -1 : tick_milliseconds);
+    while (const auto info = signals.take())
+      if (!came_from_the_terminal(*info)) ::kill(pid, static_cast<int>(info->ssi_signo));
+    siginfo_t ended{};
+    if (::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == pid)
+      return;
+  }
+}
+
+// Trainers that a script left running in the background are recorded to their end, unless a signal says to stop.
+void wait_for_sessions(const Server& server, const Signals& signals) {
+  while (server.live_clients() > 0) {
+    pollfd entry{signals.descriptor(), POLLIN, 0};
+    ::poll(&entry, 1, tick_milliseconds);
+    while (const auto info = signals.take())
+      if (means_stop(*info)) return;
+  }
+}
+
+Ending reap(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) return {Ending::Kind::killed, WTERMSIG(status), ""};
+  return {Ending::Kind::exited, WEXITSTATUS(status), ""};
+}
+
+}  // namespace
+
+int Ending::exit_code() const {
+  return kind == Kind::killed ? 128 + value : value;
+}
+
+std::string Ending::text() const {
+  switch (kind) {
+    case Kind::exited:
+      return fmt::format("exited with code {}", value);
+    case Kind::killed:
+      return fmt::format("killed by signal {}", value);
+    case Kind::not_started:
+      break;
+  }
+  return "not started: " + error;
+}
+
+Ending launch(const Launch& launch, Server& server) {
+  const Signals signals;
+  pid_t pid = 0;
+  if (auto failed = spawn(launch, server.socket_path(), signals, pid)) {
+    server.finish();
+    return *failed;
+  }
+  wait_for_end(pid, signals);
+  wait_for_sessions(server, signals);
+  server.finish();
+  return reap(pid);
+}
+
+}  // namespace samestep
