@@ -23,9 +23,10 @@ inline constexpr std::uint8_t stored_all = 31;
 // The lanes whose entries have statistics, sketches and syndromes.
 [[nodiscard]] bool has_summaries(Lane lane);
 
-inline constexpr std::size_t step_head_bytes = 69;  // put_step_head
-inline constexpr std::size_t lane_head_bytes = 35;  // put_lane_head
-inline constexpr std::size_t summary_bytes = 112;   // put_summary: 32 statistics, 64 sketch, 16 syndrome
+inline constexpr std::size_t step_head_bytes = 69;                                         // put_step_head
+inline constexpr std::size_t lane_head_bytes = 35;                                         // put_lane_head
+inline constexpr std::size_t step_row_bytes = step_head_bytes + 9 * lane_head_bytes + 13;  // a row of /steps
+inline constexpr std::size_t summary_bytes = 112;  // put_summary: 32 statistics, 64 sketch, 16 syndrome
 
 void put_step_head(ByteWriter& out, const StepRecord& record);
 void put_lane_head(ByteWriter& out, const LaneRecord& record);

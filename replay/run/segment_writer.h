@@ -21,11 +21,16 @@ struct SegmentHeader {
   Digest log_chain_before;  // the log chain of the segment before (zeros for the first)
 };
 
+// Whether a step's per-tensor detail is kept by the schedule, or in any case (the step before an anchor).
+enum class Detail : std::uint8_t { scheduled, keep };
+
 class SegmentWriter {
  public:
-  // Creates `file` (refused if it exists) with room for `list_slots` items a step in list lanes. Per-tensor digests
-  // are stored at steps divisible by `detail_every` and in the first `dense_summaries` steps. fsync every
-  // `sync_every` steps. Throws BrokenInput with the file's name and the reason (disk full, permission, ...).
+  // Creates `file` (refused if it exists) with room for `list_slots` items a step in list lanes: a slot is 64 bytes, an
+  // item of rank r takes 34 + 8 r of them. Per-tensor detail (presence, digests, items, summaries, generators at O) is
+  // stored at steps divisible by `detail_every`, in the first `dense_summaries` steps, at the segment's first step and
+  // where named state was captured; the other steps keep lane digests, losses and hyper-parameters. fsync every
+  // `sync_every` steps (0: never). Throws BrokenInput with the file's name and the reason (disk full, permission, ...).
   SegmentWriter(const std::filesystem::path& file, const SegmentHeader& header, const Layout& layout,
                 std::size_t list_slots, std::uint64_t detail_every = 1, std::uint64_t sync_every = 64);
   ~SegmentWriter();  // closes; errors are dropped, so call close() where they matter
@@ -35,14 +40,16 @@ class SegmentWriter {
   // Thins `record` by the schedule, computes its root, chain and log chain, stores it and flushes. REQUIRES
   // record.step == first_step + steps() and fits(record, layout). If it throws BrokenInput (disk full), the steps
   // before stay valid, and the writer accepts no further step.
-  void append(StepRecord& record);
-  // False where a list lane of `record` has more items than the segment has slots: begin the next segment.
+  void append(StepRecord& record, Detail detail = Detail::scheduled);
+  // False where a list lane of `record` has more items than the segment has room for: begin the next segment.
   [[nodiscard]] bool has_room_for(const StepRecord& record) const;
+  // Syncs and closes the file; no step can follow. Throws BrokenInput where the disk refuses.
   void close();
 
   [[nodiscard]] std::uint64_t steps() const;
   [[nodiscard]] std::uint64_t bytes() const;  // of the file so far
   [[nodiscard]] const Digest& chain() const;
+  // After the last step; before the first the digest of the segment's header and table (docs/format.md, "Chains").
   [[nodiscard]] const Digest& log_chain() const;
 
  private:
