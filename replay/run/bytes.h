@@ -21,8 +21,9 @@ namespace samestep {
 class ByteWriter {
  public:
   ByteWriter& raw(const void* data, std::size_t size) {
-    const auto* first = static_cast<const std::byte*>(data);
-    bytes_.insert(bytes_.end(), first, first + size);
+    const std::size_t before = bytes_.size();
+    bytes_.resize(before + size);
+    if (size != 0) std::memcpy(bytes_.data() + before, data, size);
     return *this;
   }
   ByteWriter& text(std::string_view value) { return raw(value.data(), value.size()); }
