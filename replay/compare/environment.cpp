@@ -42,8 +42,8 @@ const nlohmann::json& field(const nlohmann::json& json, const char* key) {
 }
 
 void add_file(Values& files, const std::string& path, const nlohmann::json& entry) {
-  const nlohmann::json& digest = entry.is_object() ? field(entry, "digest") : entry;
-  if (digest.is_string()) files[path] = digest.get<std::string>();
+  const nlohmann::json& bytes = entry.is_object() ? field(entry, "digest") : entry;
+  if (bytes.is_string()) files[path] = bytes.get<std::string>();
 }
 
 // Both forms that lists of files take: [{"path", "digest", ...}] and {path: digest or {"digest", ...}}.
@@ -107,17 +107,49 @@ void compare_values(std::vector<EnvironmentDifference>& found, Kind kind, const 
   }
 }
 
-Values flat(const nlohmann::json& json, const std::string& prefix = "") {
+// [{"name", "value"}] as the recorder lists its pins. A pin that is not set is left out.
+void add_pins(Values& values, const nlohmann::json& pins) {
+  if (!pins.is_array()) return;
+  for (const auto& pin : pins) {
+    const nlohmann::json& value = field(pin, "value");
+    if (field(pin, "name").is_string() && value.is_string()) values[pin["name"].get<std::string>()] = value;
+  }
+}
+
+// What the session found in effect, the pins, and the parts of the machine that choose kernels. A variable that the
+// session saw is the same item as the pin of its name.
+Values settings_of(const Surroundings& run) {
   Values values;
-  flatten(json, prefix, values);
+  flatten(run.environment, "", values);
+  add_pins(values, field(run.what, "pins"));
+  for (const char* key : {"processor", "processor_flags", "gpu_driver"}) {
+    const nlohmann::json& value = field(field(run.what, "machine"), key);
+    if (value.is_string()) values[std::string("machine.") + key] = value;
+  }
+  const std::string variables = "variables.";
+  for (auto at = values.lower_bound(variables); at != values.end() && at->first.starts_with(variables);) {
+    values.emplace(at->first.substr(variables.size()), at->second);
+    at = values.erase(at);
+  }
   return values;
 }
 
-nlohmann::json without_files(nlohmann::json environment) {
-  if (environment.is_object()) {
-    for (const char* key : {"files", "libraries_files", "mapped"}) environment.erase(key);
+bool knows_settings(const Surroundings& run) { return run.environment.is_object() && !run.environment.empty(); }
+
+// Neither a setting nor a file's bytes, yet worth telling where two runs part.
+Values told_of(const nlohmann::json& what) {
+  Values values;
+  if (field(what, "argv").is_array()) values["command"] = field(what, "argv").dump();
+  const nlohmann::json& revision = field(what, "revision");
+  if (field(revision, "commit").is_string()) values["revision"] = field(revision, "commit");
+  if (field(revision, "diff").is_string()) {
+    values["uncommitted changes"] = digest(field(revision, "diff").get<std::string>()).hex().substr(0, 12);
   }
-  return environment;
+  for (const char* name : {"LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH"}) {
+    const nlohmann::json& kept = field(field(what, "environment"), "values");
+    if (kept.is_object()) values[name] = field(kept, name).is_string() ? kept[name].get<std::string>() : none;
+  }
+  return values;
 }
 
 std::vector<std::string> described(const std::vector<EnvironmentDifference>& differences, Kind kind) {
@@ -164,18 +196,11 @@ Surroundings surroundings(const Manifest& manifest, std::uint32_t rank) {
 
 std::vector<EnvironmentDifference> environment_differences(const Surroundings& a, const Surroundings& b) {
   std::vector<EnvironmentDifference> found;
-  const Values environment_a = flat(without_files(a.environment));
-  const Values environment_b = flat(without_files(b.environment));
-  const bool both_known = !environment_a.empty() && !environment_b.empty();
-  compare_values(found, Kind::setting, environment_a, environment_b, both_known);
-  compare_values(found, Kind::setting, flat(field(a.what, "pins")), flat(field(b.what, "pins")), true);
-  compare_values(found, Kind::setting, flat(field(a.what, "cpu"), "cpu"), flat(field(b.what, "cpu"), "cpu"), false);
+  const Values settings_a = settings_of(a);
+  const Values settings_b = settings_of(b);
+  compare_values(found, Kind::setting, settings_a, settings_b, knows_settings(a) && knows_settings(b));
   compare_files(found, files_of(field(a.what, "files")), files_of(field(b.what, "files")));
-  compare_files(found, files_of(field(a.environment, "files")), files_of(field(b.environment, "files")));
-  compare_values(found, Kind::told, flat(field(a.what, "revision"), "revision"),
-                 flat(field(b.what, "revision"), "revision"), false);
-  compare_values(found, Kind::told, {{"command", field(a.what, "argv").dump()}},
-                 {{"command", field(b.what, "argv").dump()}}, false);
+  compare_values(found, Kind::told, told_of(a.what), told_of(b.what), false);
   return found;
 }
 

@@ -253,7 +253,7 @@ std::string nearest_detail(const Scene& scene) {
     return fmt::format("step {} is the nearest later one with digests of single tensors: there {} parts at {} ({})", step,
                        name(later->lane), later->tensor, later->detail);
   }
-  return "no later step of both has digests of single tensors: replay it to name the tensor";
+  return "digests of single tensors were thinned at this step, and no later step of both has them";
 }
 
 std::string cost(const Scene& scene) {

@@ -1,0 +1,75 @@
+// `samestep replay RUN`: runs a recorded program again and says whether it did the same.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "cli/answer.h"
+#include "cli/verbs.h"
+#include "replay/player/player.h"
+#include "replay/run/error.h"
+
+namespace samestep::cli {
+namespace {
+
+struct ReplayArguments {
+  ReplayOptions options;
+  std::string run, save, cwd;
+  std::vector<std::string> set;
+  std::uint64_t from = 0, to = 0;
+  bool json = false;
+};
+
+void take_pins(ReplayArguments& arguments) {
+  for (const std::string& text : arguments.set) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) throw BrokenInput("--set takes NAME=VALUE, not " + text);
+    arguments.options.set[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+}
+
+int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
+  ReplayOptions& options = arguments.options;
+  options.run = arguments.run;
+  if (verb.count("--from") > 0) options.from = arguments.from;
+  if (verb.count("--to") > 0) options.to = arguments.to;
+  if (!arguments.save.empty()) options.save = arguments.save;
+  if (!arguments.cwd.empty()) options.cwd = arguments.cwd;
+  take_pins(arguments);
+  options.say = [](const std::string& line) { std::cerr << "samestep: " << line << std::endl; };
+  const ReplayAnswer result = replay(options);
+  (void)answer(result.verdict, arguments.json);
+  return exit_code(result);
+}
+
+void add_options(CLI::App* verb, ReplayArguments& arguments) {
+  ReplayOptions& options = arguments.options;
+  verb->add_option("RUN", arguments.run, "run directory")->required();
+  verb->add_option("--from", arguments.from, "first step asked for (default: the run's first)");
+  verb->add_option("--to", arguments.to, "one past the last step asked for (default: the run's end)");
+  verb->add_option("--set", arguments.set, "NAME=VALUE: another value for a recorded pin, e.g. OMP_NUM_THREADS=1")
+      ->allow_extra_args(false);
+  verb->add_option("--save", arguments.save, "keep the replay here, as a run of its own (must not exist)");
+  verb->add_option("--cwd", arguments.cwd, "folder to run in (default: the recorded one)");
+  verb->add_option("--rank", options.rank, "the process to compare, of several");
+  verb->add_flag("--keep-going", options.keep_going, "compare on after the first step that differs");
+  verb->add_flag("--ignore-environment", options.ignore_environment,
+                 "call unequal bits `diverged` although settings, versions or hardware differ");
+  verb->add_flag("--json", arguments.json, "one JSON object on standard output");
+  verb->add_option("COMMAND", options.command, "after --: the program to run (default: the recorded command)");
+}
+
+}  // namespace
+
+void add_replay(CLI::App& app, int& exit_code) {
+  auto arguments = std::make_shared<ReplayArguments>();
+  CLI::App* verb = app.add_subcommand("replay", "Run recorded steps again and compare them bit for bit");
+  add_options(verb, *arguments);
+  verb->footer(footer("samestep replay samestep-runs/monday --from 120 --to 200",
+                      "0 same, 1 diverged, 2 usage or I/O, 3 flaky or incomparable, 4 tampered,\n"
+                      "  125 untestable: the program does not start"));
+  verb->callback([arguments, verb, &exit_code] {
+    exit_code = guarded(arguments->json, [&] { return run_replay(*arguments, *verb); });
+  });
+}
+
+}  // namespace samestep::cli

@@ -1,0 +1,97 @@
+#include "replay/player/command.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "replay/run/error.h"
+
+namespace samestep {
+namespace {
+
+std::vector<std::string> recorded_command(const nlohmann::json& what) {
+  std::vector<std::string> words;
+  const auto argv = what.is_object() && what.contains("argv") ? what["argv"] : nlohmann::json();
+  if (!argv.is_array()) return words;
+  for (const auto& word : argv) {
+    if (word.is_string()) words.push_back(word.get<std::string>());
+  }
+  return words;
+}
+
+// The manifest names the program to start, so it must be the caller's own word.
+void refuse_another_users(const ReplayOptions& options) {
+  struct stat status {};
+  const std::filesystem::path manifest = options.run / "manifest.json";
+  if (::stat(manifest.c_str(), &status) != 0 || status.st_uid == ::geteuid()) return;
+  throw BrokenInput(fmt::format("{} belongs to another user (uid {}), so its recorded command is not run. Give the "
+                                "command yourself: samestep replay {} -- COMMAND",
+                                options.run.string(), status.st_uid, options.run.string()));
+}
+
+std::vector<std::string> choose_command(const Manifest& manifest, const ReplayOptions& options) {
+  if (!options.command.empty()) return options.command;
+  refuse_another_users(options);
+  std::vector<std::string> words = recorded_command(manifest.what);
+  if (words.empty()) throw BrokenInput("The run holds no command. Give one: samestep replay RUN -- COMMAND");
+  return words;
+}
+
+std::filesystem::path choose_folder(const Manifest& manifest, const ReplayOptions& options) {
+  if (options.cwd) return *options.cwd;
+  if (!options.command.empty()) return {};  // another command is meant from where it is typed
+  const auto& what = manifest.what;
+  if (!what.is_object() || !what.contains("cwd") || !what["cwd"].is_string()) return {};
+  std::filesystem::path folder = what["cwd"].get<std::string>();
+  if (!std::filesystem::is_directory(folder)) {
+    throw BrokenInput(fmt::format("The recorded folder {} is not there. Choose one with --cwd DIR.", folder.string()));
+  }
+  return folder;
+}
+
+void override_pins(Command& command, const std::map<std::string, std::string>& set) {
+  for (const auto& [name, value] : set) {
+    if (!is_pin(name)) {
+      throw BrokenInput(fmt::format("--set {}: not a variable that decides bits. Put other variables before the "
+                                    "command: samestep replay RUN -- env {}={} COMMAND", name, name, value));
+    }
+    const auto pin = std::find_if(command.pins.begin(), command.pins.end(), [&](const Pin& p) { return p.name == name; });
+    if (pin == command.pins.end()) {
+      command.pins.push_back({name, value, "user", ""});
+    } else {
+      command.remarks.push_back(fmt::format("{}={} instead of {}", name, value, pin->value.value_or("(unset)")));
+      pin->value = value;
+    }
+  }
+}
+
+}  // namespace
+
+Command command_for(const Manifest& manifest, const ReplayOptions& options) {
+  Command command;
+  command.launch.argv = choose_command(manifest, options);
+  command.launch.cwd = choose_folder(manifest, options);
+  command.pins = pins_from_manifest(manifest.what);
+  override_pins(command, options.set);
+  command.launch.environment = changes_for(command.pins, current_environment());
+  if (!options.command.empty() && options.command != recorded_command(manifest.what)) {
+    command.remarks.push_back(fmt::format("recorded was: {}", shell_words(recorded_command(manifest.what))));
+  }
+  return command;
+}
+
+std::string shell_words(const std::vector<std::string>& words) {
+  std::vector<std::string> quoted;
+  for (const std::string& word : words) {
+    const bool plain = !word.empty() && word.find_first_of(" \t\n'\"\\$&|;<>()*?[]#~`!{}") == std::string::npos;
+    std::string text = word;
+    for (std::size_t at = 0; !plain && (at = text.find('\'', at)) != std::string::npos; at += 4) text.replace(at, 1, "'\\''");
+    quoted.push_back(plain ? word : "'" + text + "'");
+  }
+  return fmt::format("{}", fmt::join(quoted, " "));
+}
+
+}  // namespace samestep

@@ -1,0 +1,26 @@
+// What a replay starts: the recorded command or another, under the recorded pins. A run directory may come from someone
+// else, so of its manifest only the command, the folder and the pins that pins.h knows are taken, and the command only
+// where the run is the caller's own.
+#pragma once
+
+#include "replay/player/player.h"
+#include "replay/recorder/launch.h"
+#include "replay/recorder/pins.h"
+#include "replay/run/manifest.h"
+
+namespace samestep {
+
+struct Command {
+  Launch launch;                    // without `output`
+  std::vector<Pin> pins;            // in effect: recorded ones, then overridden
+  std::vector<std::string> remarks; // what a reader should know before it starts: overridden pins, another command
+};
+
+// Throws BrokenInput where the run is another user's and options.command is empty, where no command was recorded, or
+// where options.set names no pin.
+[[nodiscard]] Command command_for(const Manifest& manifest, const ReplayOptions& options);
+
+// The shell words of a command.
+[[nodiscard]] std::string shell_words(const std::vector<std::string>& words);
+
+}  // namespace samestep

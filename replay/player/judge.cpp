@@ -1,0 +1,198 @@
+#include "replay/player/judge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "replay/compare/diff.h"
+
+namespace samestep {
+namespace {
+
+void say(Verdict& verdict, std::string sentence) {
+  if (!sentence.empty()) verdict.evidence.push_back(std::move(sentence));
+}
+
+void show_output(Verdict& verdict, const Pass& pass) {
+  for (const std::string& line : pass.output) say(verdict, "its output ended: " + line);
+}
+
+Verdict never_connected(const Pass& pass) {
+  Verdict verdict;
+  say(verdict, fmt::format("no session connected, so nothing was compared: the program {}", pass.ending.text()));
+  if (pass.ending.kind == Ending::Kind::exited && pass.ending.value == 0) {
+    say(verdict, "is it the recorded program, and does it make a samestep::Session?");
+  }
+  show_output(verdict, pass);
+  return verdict;
+}
+
+bool ended_by_itself(const Pass& pass) {
+  const auto& end = pass.findings.end;
+  return end && end->said_bye && end->how == "closed" && pass.ending.kind == Ending::Kind::exited &&
+         pass.ending.value == 0;
+}
+
+std::string session_end(const Pass& pass) {
+  const std::string how = pass.findings.end ? pass.findings.end->how : "lost";
+  return how == pass.ending.text() ? how : fmt::format("{}; the program {}", how, pass.ending.text());
+}
+
+void say_notices(Verdict& verdict, const Findings& findings) {
+  constexpr std::size_t enough = 5;
+  for (std::size_t i = 0; i < std::min(enough, findings.notices.size()); ++i) {
+    say(verdict, fmt::format("during the replay, {}: {}", findings.notices[i].kind, findings.notices[i].text));
+  }
+}
+
+// A lane that starts over right at the anchor was not restored by it.
+void advise_keep(Verdict& verdict, const Plan& plan, const Difference& difference) {
+  if (!plan.anchor || difference.step != plan.first_step) return;
+  if (difference.lane == Lane::batch) {
+    say(verdict, fmt::format("it parts at the first step after the anchor of step {} with equal weights and generators: "
+                             "the data's position was not restored. Add session.keep(\"cursor\", ...) to the program, "
+                             "record again, and the anchors will hold it", plan.anchor->step));
+  } else if (difference.lane == Lane::weights_in || difference.lane == Lane::rng) {
+    say(verdict, fmt::format("it parts at the first step after the anchor of step {}: the program does not take up {} as "
+                             "the anchor holds it", plan.anchor->step, name(difference.lane)));
+  }
+}
+
+void judge_divergence(Verdict& verdict, const StepSource& recording, const Plan& plan, const Pass& pass) {
+  const Difference& difference = *pass.findings.difference;
+  verdict.outcome = Outcome::diverged;
+  if (difference.step > plan.first_step) verdict.last_same_step = difference.step - 1;
+  explain(verdict, difference, {recording, "the recording"}, {pass.findings.steps, "the replay"});
+  if (difference.step < plan.from) {
+    say(verdict, fmt::format("it parted in the warm-up, before the asked window: run from the anchor at step {}",
+                             plan.first_step));
+  }
+  advise_keep(verdict, plan, difference);
+  if (pass.findings.differing > 1) {
+    say(verdict, fmt::format("{} of the steps compared differ", pass.findings.differing));
+  }
+}
+
+void judge_end(Verdict& verdict, const Plan& plan, const Pass& pass) {
+  const std::uint64_t next = std::max(pass.findings.steps.next(), plan.first_step);
+  if (next >= plan.to) {
+    verdict.outcome = Outcome::same;
+    verdict.last_same_step = plan.to - 1;
+    return;
+  }
+  if (next > plan.first_step) verdict.last_same_step = next - 1;
+  say(verdict, fmt::format("the replay ended before step {} of {} to {}: {}", next, plan.from, plan.to - 1,
+                           session_end(pass)));
+  if (ended_by_itself(pass)) {
+    verdict.outcome = Outcome::diverged;
+    verdict.cause = Cause::ended;
+    verdict.step = next;
+  } else {
+    show_output(verdict, pass);
+  }
+}
+
+bool any_equal(const Findings& findings) {
+  return std::find(findings.lanes.begin(), findings.lanes.end(), LaneOutcome::equal) != findings.lanes.end();
+}
+
+void say_window(Verdict& verdict, const Plan& plan, const Findings& findings) {
+  say(verdict, plan.remark);
+  if (plan.anchor) {
+    say(verdict, fmt::format("started from the anchor at step {}{}", plan.anchor->step,
+                             findings.warm_up == 0 ? "" : fmt::format("; {} warm-up steps were compared as well",
+                                                                      findings.warm_up)));
+  }
+}
+
+void say_limits(Verdict& verdict) {
+  for (Lane lane : {Lane::rng, Lane::batch, Lane::hyper, Lane::loss, Lane::gradients}) {
+    if (verdict.lanes[static_cast<std::size_t>(lane)] != LaneOutcome::absent) continue;
+    verdict.limits.push_back(fmt::format("the lane {} is absent and was not compared", name(lane)));
+  }
+}
+
+}  // namespace
+
+Verdict judge(const StepSource& recording, const Plan& plan, const Pass& pass) {
+  if (!pass.findings.connected) return never_connected(pass);
+  Verdict verdict;
+  verdict.lanes = pass.findings.lanes;
+  verdict.steps_compared = pass.findings.compared;
+  if (pass.findings.difference) {
+    if (verdict.steps_compared == 0) verdict.steps_compared = pass.findings.warm_up;
+    judge_divergence(verdict, recording, plan, pass);
+  } else if (!pass.findings.broken.empty()) {
+    say(verdict, "the program sent what cannot be compared: " + pass.findings.broken);
+  } else {
+    judge_end(verdict, plan, pass);
+    if (verdict.outcome == Outcome::same && !any_equal(pass.findings)) {
+      verdict.outcome = Outcome::incomparable;
+      say(verdict, "no lane was captured on both sides");
+    }
+  }
+  say_window(verdict, plan, pass.findings);
+  say_notices(verdict, pass.findings);
+  say_limits(verdict);
+  return verdict;
+}
+
+namespace {
+
+// The first step whose chains differ between two replays; nullopt where all that both have agree.
+std::optional<std::uint64_t> first_disagreement(const Plan& plan, const Findings& a, const Findings& b) {
+  const auto& x = a.steps.chains();
+  const auto& y = b.steps.chains();
+  const auto found = std::mismatch(x.begin(), x.end(), y.begin(), y.end());
+  if (found.first == x.end() || found.second == y.end()) return std::nullopt;
+  return plan.first_step + static_cast<std::uint64_t>(found.first - x.begin());
+}
+
+void insert_first(Verdict& verdict, std::string sentence) {
+  verdict.evidence.insert(verdict.evidence.begin(), std::move(sentence));
+}
+
+std::string parting_of(const Findings& findings) {
+  const Difference& difference = *findings.difference;
+  return fmt::format("at step {}, {}{}{}", difference.step, name(difference.lane),
+                     difference.tensor.empty() ? "" : " ", difference.tensor);
+}
+
+}  // namespace
+
+void confirm(Verdict& verdict, const Plan& plan, const Pass& first, const Pass& second) {
+  const std::uint64_t step = first.findings.difference->step;
+  const std::uint64_t reached = second.findings.steps.next();
+  const auto disagreement = first_disagreement(plan, first.findings, second.findings);
+  if (!disagreement && reached > step) {
+    say(verdict, "a second replay of the same window gave the same bits as the first");
+    return;
+  }
+  if (!disagreement) {
+    verdict.limits.push_back(fmt::format("whether it repeats: a second replay ended before step {} ({})", step,
+                                         session_end(second)));
+    verdict.outcome = Outcome::incomparable;
+    return;
+  }
+  verdict.outcome = Outcome::flaky;
+  verdict.cause = Cause::nondeterministic;
+  if (!second.findings.difference) {
+    insert_first(verdict, fmt::format("one-off: a second replay of the same window gave the recorded bits at every step; "
+                                      "step {} was corrupted once and did not come back (faulty hardware?)", step));
+  } else {
+    insert_first(verdict, fmt::format("two replays of the same window differ from each other at step {}: the first parts "
+                                      "from the recording {}, the second {}", *disagreement,
+                                      parting_of(first.findings), parting_of(second.findings)));
+  }
+}
+
+void call_one_off(Verdict& verdict, const Plan& after) {
+  verdict.outcome = Outcome::flaky;
+  verdict.cause = Cause::nondeterministic;
+  insert_first(verdict, fmt::format("one-off: two replays agree with each other and not with the recording at this step, "
+                                    "nothing around the run has changed, and from the anchor at step {} on the program "
+                                    "does what was recorded: this one recorded step was corrupted, or something acted "
+                                    "on it that left no trace", after.first_step));
+}
+
+}  // namespace samestep

@@ -1,0 +1,51 @@
+#include "replay/player/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "replay/run/error.h"
+
+namespace samestep {
+namespace {
+
+void cut_to_recording(Plan& plan, std::uint64_t first, std::uint64_t end) {
+  if (first == end) {
+    plan.refusal = "the recording holds no step";
+  } else if (plan.from >= end || plan.to <= first) {
+    plan.refusal = fmt::format("the window {} to {} lies outside the recorded steps {} to {}", plan.from, plan.to - 1,
+                               first, end - 1);
+  } else if (plan.to > end || plan.from < first) {
+    plan.remark = fmt::format("asked for steps {} to {}, recorded are {} to {}", plan.from, plan.to - 1, first, end - 1);
+    plan.to = std::min(plan.to, end);
+    plan.from = std::max(plan.from, first);
+  }
+}
+
+void choose_start(Plan& plan, const RunReader& recording) {
+  const AnchorEntry* anchor = recording.anchor_before(plan.from);
+  if (anchor != nullptr && anchor->step > 0) {
+    plan.anchor = *anchor;
+    plan.first_step = anchor->step;
+  } else if (recording.first_step() > 0) {
+    plan.refusal = fmt::format("the recording begins at step {} and holds no anchor at or before step {}",
+                               recording.first_step(), plan.from);
+  }
+}
+
+}  // namespace
+
+Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
+  Plan plan;
+  plan.from = options.from.value_or(recording.first_step());
+  plan.to = options.to.value_or(std::max(recording.end_step(), plan.from + 1));
+  if (plan.from >= plan.to) {
+    throw BrokenInput(fmt::format("no step lies in the window --from {} --to {}: --to is one past the last step",
+                                  plan.from, plan.to));
+  }
+  cut_to_recording(plan, recording.first_step(), recording.end_step());
+  if (plan.refusal.empty()) choose_start(plan, recording);
+  return plan;
+}
+
+}  // namespace samestep

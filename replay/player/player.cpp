@@ -1,0 +1,185 @@
+#include "replay/player/player.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <fstream>
+
+#include "replay/player/anchor_bytes.h"
+#include "replay/player/command.h"
+#include "replay/player/folder.h"
+#include "replay/player/judge.h"
+#include "replay/player/plan.h"
+#include "replay/player/present.h"
+#include "replay/player/saved_run.h"
+#include "replay/recorder/server.h"
+#include "replay/run/error.h"
+#include "replay/run/run_reader.h"
+
+namespace samestep {
+namespace {
+
+constexpr std::size_t shown_lines = 6;  // of a program that failed
+
+// What stays the same over the replays of one call.
+struct Stage {
+  const ReplayOptions& options;
+  const RunReader& recording;
+  const Command& command;
+  std::filesystem::path folder;
+};
+
+WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump_step, const std::string& suffix) {
+  WatchOptions options;
+  options.keep_going = stage.options.keep_going;
+  options.dump_step = dump_step;
+  options.folder = stage.folder;
+  options.dump_suffix = suffix;
+  options.rank = stage.options.rank;
+  return options;
+}
+
+Pass run_pass(const Stage& stage, const Plan& plan, WatchOptions options) {
+  Descriptor anchor;
+  if (plan.anchor) anchor = verified_anchor(stage.recording, *plan.anchor);
+  const auto output = stage.folder / fmt::format("output{}.txt", options.dump_suffix);
+  Watch watch(stage.recording, plan, std::move(anchor), std::move(options));
+  Server server(watch);
+  Launch start = stage.command.launch;
+  start.output = output;
+  Ending ending = launch(start, server);
+  Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines)};
+  if (!pass.findings.tampered.empty()) throw TamperedInput(pass.findings.tampered);
+  for (const std::string& failure : server.failures()) {
+    if (pass.findings.broken.empty()) pass.findings.broken = failure;
+  }
+  return pass;
+}
+
+bool is_untestable(const Pass& pass) {
+  return pass.ending.kind == Ending::Kind::not_started || (!pass.findings.connected && pass.ending.exit_code() != 0);
+}
+
+// Inputs equal, result not, in a lane that the program computes.
+bool is_computed(Lane lane) {
+  return lane == Lane::loss || lane == Lane::gradients || lane == Lane::optimizer || lane == Lane::weights_out;
+}
+
+// The window after the next anchor, where one stands behind the divergence.
+std::optional<Plan> plan_after(const Stage& stage, std::uint64_t step) {
+  constexpr std::uint64_t enough = 4;
+  for (const AnchorEntry& anchor : stage.recording.manifest().anchors) {
+    if (anchor.rank != stage.options.rank || anchor.step <= step || anchor.step >= stage.recording.end_step()) continue;
+    Plan plan;
+    plan.from = plan.first_step = anchor.step;
+    plan.to = std::min(stage.recording.end_step(), anchor.step + enough);
+    plan.anchor = anchor;
+    return plan;
+  }
+  return std::nullopt;
+}
+
+// Equal code on equal inputs gave the same bits twice, and other bits than recorded: was it the recorded step alone?
+void probe_after(Verdict& verdict, const Stage& stage, const std::vector<EnvironmentDifference>& differences) {
+  if (verdict.outcome != Outcome::diverged || !verdict.lane || !is_computed(*verdict.lane)) return;
+  if (!differences.empty() || verdict.cause == Cause::structure) return;
+  const auto after = plan_after(stage, *verdict.step);
+  if (after) {
+    stage.options.say(fmt::format("nothing around the run has changed; replaying steps {} to {} as well",
+                                  after->from, after->to - 1));
+    const Pass pass = run_pass(stage, *after, watch_options(stage, std::nullopt, "-after"));
+    if (judge(stage.recording, *after, pass).outcome == Outcome::same) return call_one_off(verdict, *after);
+  }
+  verdict.limits.push_back("that the recorded step was right: nothing recorded around the run has changed, so a fault of "
+                           "the recording machine at this step looks the same");
+}
+
+void replay_again(Verdict& verdict, const Stage& stage, const Plan& plan, const Pass& first) {
+  const std::uint64_t step = first.findings.difference->step;
+  stage.options.say(fmt::format("parted at step {} ({}); replaying the same window once more before it is called", step,
+                                name(first.findings.difference->lane)));
+  WatchOptions options = watch_options(stage, step, "-again");
+  options.keep_going = false;
+  confirm(verdict, plan, first, run_pass(stage, plan, std::move(options)));
+}
+
+void announce(const Stage& stage, const Plan& plan, const Present& present) {
+  const auto& say = stage.options.say;
+  const std::string folder = stage.command.launch.cwd.empty() ? "." : stage.command.launch.cwd.string();
+  say(fmt::format("replaying {} in {}", shell_words(stage.command.launch.argv), folder));
+  for (const std::string& remark : stage.command.remarks) say(remark);
+  for (const std::string& change : present.changes()) say("changed since the recording: " + change);
+  say(fmt::format("steps {} to {}, from {}; output in {}", plan.from, plan.to - 1,
+                  plan.anchor ? fmt::format("the anchor at step {}", plan.anchor->step) : "the start",
+                  (stage.folder / "output.txt").string()));
+}
+
+std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verdict& verdict) {
+  std::vector<std::string> words{"samestep", "replay", options.run.string()};
+  const std::uint64_t from = verdict.step && *verdict.step < plan.to ? *verdict.step : plan.from;
+  const std::uint64_t to = verdict.step && *verdict.step < plan.to ? *verdict.step + 1 : plan.to;
+  words.insert(words.end(), {"--from", std::to_string(from), "--to", std::to_string(to)});
+  for (const auto& [name, value] : options.set) words.insert(words.end(), {"--set", name + "=" + value});
+  if (options.cwd) words.insert(words.end(), {"--cwd", options.cwd->string()});
+  if (options.rank != 0) words.insert(words.end(), {"--rank", std::to_string(options.rank)});
+  if (!options.command.empty()) words.emplace_back("--");
+  words.insert(words.end(), options.command.begin(), options.command.end());
+  return shell_words(words);
+}
+
+void write_verdict(const std::filesystem::path& folder, const Verdict& verdict) {
+  std::ofstream(folder / "verdict.json")
+      << to_json(verdict).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+}
+
+std::optional<SavedRun> saved_run(const Stage& stage, const Plan& plan, const Present& present) {
+  if (!stage.options.save) return std::nullopt;
+  const bool has_before = plan.first_step > stage.recording.first_step();
+  return std::make_optional<SavedRun>(stage.folder, present.what(), stage.options.rank, plan.first_step,
+                                      has_before ? stage.recording.chain(plan.first_step - 1) : Digest{});
+}
+
+ReplayAnswer play(const Stage& stage, const Plan& plan) {
+  Present present(stage.recording.manifest(), stage.command);
+  announce(stage, plan, present);
+  std::optional<SavedRun> saved = saved_run(stage, plan, present);
+  WatchOptions options = watch_options(stage, std::nullopt, "");
+  options.saved = saved ? &*saved : nullptr;
+  const Pass first = run_pass(stage, plan, std::move(options));
+  if (saved) saved->end("lost");  // where the session's end has not closed it
+  ReplayAnswer answer{judge(stage.recording, plan, first), is_untestable(first), stage.folder};
+  Verdict& verdict = answer.verdict;
+  if (first.findings.difference) replay_again(verdict, stage, plan, first);
+  if (first.findings.connected) {
+    const auto differences = present.differences(first.findings, stage.options.rank);
+    probe_after(verdict, stage, differences);
+    weigh_environment(verdict, differences, stage.options.ignore_environment);
+  }
+  for (const auto& dump : first.findings.dumps) {
+    verdict.evidence.push_back("the replay's tensors of that step: " + dump.string());
+  }
+  verdict.reproduce = reproduce(stage.options, plan, verdict);
+  write_verdict(stage.folder, verdict);
+  return answer;
+}
+
+}  // namespace
+
+ReplayAnswer replay(const ReplayOptions& options) {
+  const RunReader recording(options.run, options.rank);
+  const Plan plan = plan_replay(recording, options);
+  check_run(recording);
+  ReplayAnswer answer;
+  if (!plan.refusal.empty()) {
+    answer.verdict.evidence.push_back(plan.refusal);
+    return answer;
+  }
+  const Command command = command_for(recording.manifest(), options);
+  return play({options, recording, command, make_replay_folder(options)}, plan);
+}
+
+int exit_code(const ReplayAnswer& answer) {
+  return answer.untestable ? exit_untestable : exit_code(answer.verdict.outcome);
+}
+
+}  // namespace samestep

@@ -1,0 +1,76 @@
+#include "replay/player/present.h"
+
+#include <fmt/format.h>
+
+#include "replay/recorder/provenance.h"
+
+namespace samestep {
+namespace {
+
+constexpr std::chrono::seconds patience{60};  // for the digests that a replay has not finished by its end
+
+const nlohmann::json& recorded_files(const Manifest& manifest) {
+  static const nlohmann::json none = nlohmann::json::array();
+  const auto& what = manifest.what;
+  return what.is_object() && what.contains("files") && what["files"].is_array() ? what["files"] : none;
+}
+
+std::string text(const nlohmann::json& object, const char* key) {
+  return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
+}
+
+std::filesystem::path folder_of(const Command& command) {
+  return command.launch.cwd.empty() ? std::filesystem::current_path() : command.launch.cwd;
+}
+
+// Size and time tell at once what a digest tells in the end.
+std::string change_of(const nlohmann::json& file) {
+  const std::string path = text(file, "path");
+  if (path.empty() || text(file, "role") == "library") return "";
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error) return path + " is gone";
+  if (file.contains("size") && file["size"].is_number_unsigned() && file["size"].get<std::uint64_t>() != size) {
+    return fmt::format("{} has {} bytes, recorded were {}", path, size, file["size"].get<std::uint64_t>());
+  }
+  return "";
+}
+
+}  // namespace
+
+Present::Present(const Manifest& manifest, const Command& command)
+    : manifest_(manifest),
+      what_(describe_run(command.launch.argv, folder_of(command), command.pins)),
+      digests_(FileDigests::default_cache()) {
+  for (const NamedFile& file : files_of_command(command.launch.argv, folder_of(command))) {
+    command_files_.push_back(file.path);
+    digests_.add(file.path, file.role);
+  }
+}
+
+std::vector<std::string> Present::changes() const {
+  std::vector<std::string> found;
+  for (const auto& file : recorded_files(manifest_)) {
+    if (std::string change = change_of(file); !change.empty()) found.push_back(std::move(change));
+  }
+  const auto recorded = manifest_.what.is_object() ? manifest_.what.value("revision", nlohmann::json()) : nlohmann::json();
+  const auto now = what_.value("revision", nlohmann::json());
+  const std::string before = text(recorded, "commit");
+  if (!before.empty() && before != text(now, "commit")) {
+    found.push_back(fmt::format("the checkout is at {}, recorded was {}", text(now, "commit").substr(0, 12),
+                                before.substr(0, 12)));
+  } else if (!before.empty() && text(recorded, "diff") != text(now, "diff")) {
+    found.push_back("the checkout's uncommitted changes are others than at the recording");
+  }
+  return found;
+}
+
+std::vector<EnvironmentDifference> Present::differences(const Findings& findings, std::uint32_t rank) {
+  for (const std::string& file : findings.files) digests_.add(file, "library");
+  Surroundings now{what_, findings.environment};
+  now.what["files"] = nlohmann::json::array();
+  for (const FileDigest& file : digests_.finish(patience)) now.what["files"].push_back(to_json(file));
+  return environment_differences(surroundings(manifest_, rank), now);
+}
+
+}  // namespace samestep

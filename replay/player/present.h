@@ -1,0 +1,30 @@
+// What is there now of what the recording was made of: files are digested beside the replay.
+#pragma once
+
+#include "replay/compare/environment.h"
+#include "replay/player/command.h"
+#include "replay/player/watch.h"
+#include "replay/recorder/file_digests.h"
+
+namespace samestep {
+
+class Present {
+ public:
+  // Begins to digest the recorded files and the command's. `manifest` must outlive it.
+  Present(const Manifest& manifest, const Command& command);
+
+  // Before the start: sentences about the program, its arguments and the revision, where they changed.
+  [[nodiscard]] std::vector<std::string> changes() const;
+  // The manifest's `what` of the replay itself, without files.
+  [[nodiscard]] const nlohmann::json& what() const { return what_; }
+  // How the recording's surroundings differ from the replay's. Waits for the digests; call it once.
+  [[nodiscard]] std::vector<EnvironmentDifference> differences(const Findings& findings, std::uint32_t rank);
+
+ private:
+  const Manifest& manifest_;
+  nlohmann::json what_;
+  std::vector<std::string> command_files_;
+  FileDigests digests_;
+};
+
+}  // namespace samestep

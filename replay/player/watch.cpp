@@ -1,0 +1,147 @@
+#include "replay/player/watch.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "replay/checkpoint/safetensors.h"
+#include "replay/player/saved_run.h"
+#include "replay/run/error.h"
+
+namespace samestep {
+namespace {
+
+using protocol::Ack;
+
+Digest chain_before(const StepSource& recording, std::uint64_t first) {
+  return first > recording.first_step() ? recording.chain(first - 1) : Digest{};
+}
+
+// Lanes that a root does not cover, or that were not read from the program, need the record itself.
+bool needs_record(const StepRecord& mine) {
+  for (Lane lane : all_lanes) {
+    const LaneStatus status = mine.of(lane).status;
+    if (status == LaneStatus::given) return true;
+    if (status == LaneStatus::captured && !in_root(lane, mine.step)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Watch::Watch(const StepSource& recording, const Plan& plan, Descriptor anchor, WatchOptions options)
+    : recording_(recording),
+      plan_(plan),
+      anchor_(std::move(anchor)),
+      options_(std::move(options)),
+      findings_(ReplayedSteps(plan.first_step, chain_before(recording, plan.first_step))) {}
+
+// The first session of the rank is followed. Others (another rank, a second session) train on unwatched.
+Greeting Watch::on_hello(const Client& client) {
+  Greeting greeting;
+  if (followed_ || client.hello.rank != options_.rank) return greeting;
+  followed_ = client.number;
+  findings_.connected = true;
+  findings_.environment = client.hello.environment;
+  findings_.files = client.hello.files;
+  greeting.welcome.mode = protocol::Mode::replay;
+  greeting.welcome.first_step = plan_.first_step;
+  greeting.welcome.from = plan_.from;
+  greeting.welcome.to = plan_.to;
+  greeting.welcome.has_anchor = static_cast<bool>(anchor_);
+  greeting.welcome.dump_step = options_.dump_step;
+  greeting.welcome.lockstep = true;
+  greeting.anchor = std::move(anchor_);
+  if (options_.saved != nullptr) options_.saved->begin(client.hello);
+  return greeting;
+}
+
+std::uint64_t Watch::on_start(const Client&, const protocol::Start&) { return plan_.first_step; }
+
+void Watch::on_layout(const Client& client, const Layout& layout) {
+  if (client.number == followed_) layout_ = std::make_shared<const Layout>(layout);
+}
+
+Ack Watch::on_step(const Client& client, StepRecord&& record) {
+  Ack ack{.step = record.step, .answer = Ack::Answer::go_on};
+  if (client.number != followed_) return ack;
+  try {
+    if (record.step != findings_.steps.next()) {
+      throw BrokenInput(fmt::format("the program sent step {} where step {} was due", record.step, findings_.steps.next()));
+    }
+    ack.answer = judge(findings_.steps.add(std::move(record), layout_));
+  } catch (const TamperedInput& error) {
+    findings_.tampered = error.what();
+    ack.answer = Ack::Answer::stop;
+  } catch (const BrokenInput& error) {
+    findings_.broken = error.what();
+    ack.answer = Ack::Answer::stop;
+  }
+  return ack;
+}
+
+// The step that parts is dumped; the answer to the one after it stops the program.
+Ack::Answer Watch::judge(const StepRecord& mine) {
+  if (options_.saved != nullptr) options_.saved->add(mine, *layout_);
+  if (mine.step >= plan_.to || (findings_.difference && !options_.keep_going)) return Ack::Answer::stop;
+  std::optional<Difference> difference;
+  if (!equal_by_chain(mine)) difference = compare_with_recording(mine);
+  count(mine.step, difference.has_value());
+  const bool last = mine.step + 1 == plan_.to;
+  if (!difference || findings_.difference) return last ? Ack::Answer::stop : Ack::Answer::go_on;
+  findings_.difference = std::move(difference);
+  findings_.steps.hold();
+  return mine.step == options_.dump_step ? Ack::Answer::stop : Ack::Answer::dump;
+}
+
+// As long as all steps agreed, equal chains mean equal roots: one read of 32 bytes instead of the whole record.
+bool Watch::equal_by_chain(const StepRecord& mine) {
+  if (!chains_agree_) return false;
+  chains_agree_ = mine.chain == recording_.chain(mine.step);
+  if (!chains_agree_ || needs_record(mine)) return false;
+  for (Lane lane : all_lanes) {
+    LaneOutcome& known = findings_.lanes[static_cast<std::size_t>(lane)];
+    if (mine.of(lane).status == LaneStatus::captured) {
+      known = LaneOutcome::equal;
+    } else if (known == LaneOutcome::not_compared) {
+      known = LaneOutcome::absent;
+    }
+  }
+  return true;
+}
+
+std::optional<Difference> Watch::compare_with_recording(const StepRecord& mine) {
+  return compare(recording_.record(mine.step), recording_.layout(mine.step), mine, *layout_, &findings_.lanes);
+}
+
+void Watch::count(std::uint64_t step, bool differs) {
+  ++(step < plan_.from ? findings_.warm_up : findings_.compared);
+  if (differs) ++findings_.differing;
+}
+
+void Watch::on_anchor(const Client&, std::uint64_t, Descriptor) {}
+
+void Watch::on_dump(const Client& client, std::uint64_t step, Descriptor file) {
+  if (client.number != followed_) return;
+  const auto path = options_.folder / fmt::format("step-{:09}{}.safetensors", step, options_.dump_suffix);
+  const MappedFile bytes(file.get(), path.string());
+  (void)parse_safetensors(bytes.bytes(), "the dump of step " + std::to_string(step));
+  std::ofstream out(path, std::ios::binary);
+  out.write(reinterpret_cast<const char*>(bytes.bytes().data()), static_cast<std::streamsize>(bytes.bytes().size()));
+  out.close();
+  if (!out) throw BrokenInput(fmt::format("Writing the tensors of step {} to {} failed.", step, path.string()));
+  findings_.dumps.push_back(path);
+}
+
+void Watch::on_event(const Client& client, const protocol::Notice& notice) {
+  constexpr std::size_t enough = 1000;
+  if (client.number == followed_ && findings_.notices.size() < enough) findings_.notices.push_back(notice);
+}
+
+void Watch::on_end(const Client& client, const ClientEnd& end) {
+  if (client.number != followed_) return;
+  findings_.end = end;
+  if (options_.saved != nullptr) options_.saved->end(end.how);
+}
+
+}  // namespace samestep

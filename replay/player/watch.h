@@ -1,0 +1,81 @@
+// The sink of a replay: compares each step with the recording as it commits, and answers go on, dump or stop.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replay/compare/verdict.h"
+#include "replay/player/plan.h"
+#include "replay/player/replayed_steps.h"
+#include "replay/recorder/sink.h"
+#include "replay/run/step_source.h"
+
+namespace samestep {
+
+class SavedRun;
+
+struct WatchOptions {
+  bool keep_going = false;
+  std::optional<std::uint64_t> dump_step;  // known beforehand in a second replay
+  std::filesystem::path folder;            // dumps go here
+  std::string dump_suffix;                 // "" for the first replay, "-again" for the second
+  SavedRun* saved = nullptr;               // where every step is written as well; not owned
+  std::uint32_t rank = 0;
+};
+
+// What one replay found.
+struct Findings {
+  explicit Findings(ReplayedSteps replayed) : steps(std::move(replayed)) {}
+
+  bool connected = false;
+  nlohmann::json environment = nlohmann::json::object();  // of the session's hello
+  std::vector<std::string> files;                         // mapped by the program
+  std::optional<Difference> difference;                   // the first
+  std::uint64_t compared = 0;                             // asked steps compared
+  std::uint64_t warm_up = 0;                              // steps before them compared
+  std::uint64_t differing = 0;                            // asked steps that differ, with keep_going
+  std::array<LaneOutcome, lane_count> lanes{};
+  std::vector<protocol::Notice> notices;
+  std::optional<ClientEnd> end;
+  std::vector<std::filesystem::path> dumps;
+  std::string tampered;  // the recording contradicted itself while it was read
+  std::string broken;    // the program sent what cannot be used
+  ReplayedSteps steps;
+};
+
+class Watch : public Sink {
+ public:
+  // `recording` and `plan` must outlive the watch; `anchor` is handed to the first session of the rank.
+  Watch(const StepSource& recording, const Plan& plan, Descriptor anchor, WatchOptions options);
+
+  [[nodiscard]] Findings take_findings() { return std::move(findings_); }
+
+  Greeting on_hello(const Client& client) override;
+  std::uint64_t on_start(const Client& client, const protocol::Start& start) override;
+  void on_layout(const Client& client, const Layout& layout) override;
+  protocol::Ack on_step(const Client& client, StepRecord&& record) override;
+  void on_anchor(const Client& client, std::uint64_t step, Descriptor file) override;
+  void on_dump(const Client& client, std::uint64_t step, Descriptor file) override;
+  void on_event(const Client& client, const protocol::Notice& notice) override;
+  void on_end(const Client& client, const ClientEnd& end) override;
+
+ private:
+  protocol::Ack::Answer judge(const StepRecord& mine);
+  bool equal_by_chain(const StepRecord& mine);
+  std::optional<Difference> compare_with_recording(const StepRecord& mine);
+  void count(std::uint64_t step, bool differs);
+
+  const StepSource& recording_;
+  const Plan& plan_;
+  Descriptor anchor_;
+  WatchOptions options_;
+  Findings findings_;
+  std::optional<std::uint64_t> followed_;  // number of the client that is compared
+  std::shared_ptr<const Layout> layout_;
+  bool chains_agree_ = true;  // up to the step before
+};
+
+}  // namespace samestep
