@@ -117,6 +117,10 @@ struct StepRecord {
 [[nodiscard]] std::string encode(const Layout& layout);
 [[nodiscard]] Layout decode_layout(std::string_view json);
 
+// True where a lane of `columns` columns still has what lane_digest() needs: false where its detail was thinned. A list
+// lane without items counts as thinned, for an empty list cannot be told from one that was dropped.
+[[nodiscard]] bool has_details(Lane lane, const LaneRecord& record, std::size_t columns);
+
 // True where `record`'s vectors have the lengths that `layout` calls for.
 [[nodiscard]] bool fits(const StepRecord& record, const Layout& layout);
 

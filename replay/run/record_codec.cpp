@@ -206,6 +206,12 @@ std::vector<Summary> take_summaries(ByteReader& in, std::size_t columns) {
   return summaries;
 }
 
+bool has_details(Lane lane, const LaneRecord& record, std::size_t columns) {
+  if (is_list(lane)) return !record.items.empty();
+  const std::size_t entries = lane == Lane::hyper ? record.values.size() : record.digests.size();
+  return record.presence.size() == columns && entries == columns;
+}
+
 bool fits(const StepRecord& record, const Layout& layout) {
   for (const Lane lane : all_lanes) {
     const LaneRecord& entry = record.of(lane);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "replay/run/manifest.h"
+#include "replay/run/segment_writer.h"
 #include "replay/run/step_source.h"
 
 namespace samestep {
@@ -34,14 +35,30 @@ class RunReader : public StepSource {
     StepTiming timing;
   };
   [[nodiscard]] std::vector<Point> points(std::uint64_t begin, std::uint64_t end) const;
-  // Takes up what a living writer has added since.
+  // Takes up what a living writer has added since. In one process not while another reader has the same log open.
   void refresh();
+
+  // A step that two segments hold: a resume went back to an earlier one. record() gives the later segment's.
+  struct Overlap {
+    std::uint64_t begin = 0, end = 0;               // steps that both hold
+    std::uint32_t earlier = 0, later = 0;           // numbers of the segments
+    std::optional<std::uint64_t> first_difference;  // first step whose roots differ; nullopt: the resume was exact
+  };
+  [[nodiscard]] std::vector<Overlap> overlaps() const;
+  // A step as one segment holds it, checked; for overlaps. Throws BrokenInput where that segment does not hold it.
+  [[nodiscard]] StepRecord record_in_segment(std::uint32_t segment, std::uint64_t step) const;
+  [[nodiscard]] const Layout& layout_of_segment(std::uint32_t segment) const;
+
+  // What the header of a segment that goes on at `first_step` must say: its number, and the chains it takes up.
+  // REQUIRES first_step <= end_step().
+  [[nodiscard]] SegmentHeader next_segment(std::uint64_t first_step) const;
 
   // The nearest anchor at or before `step`; nullptr where there is none.
   [[nodiscard]] const AnchorEntry* anchor_before(std::uint64_t step) const;
 
   // Reads everything: files against the manifest's digests where a segment has ended, every record's contents against
-  // its root, chain and log chain where it has not, anchors against their digests. `same` may only be said after it.
+  // its root, chain and log chain, anchors against their digests. `same` may only be said after it (and after
+  // check_anchors() of replay/checkpoint/anchor_check.h, which compares the anchors with the log tensor by tensor).
   // Throws TamperedInput naming file, step, lane and what was expected.
   void check_integrity() const;
 
@@ -49,5 +66,9 @@ class RunReader : public StepSource {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// How a segment ended, as far as can be told now: what the manifest says, but "lost" for one that it calls "running"
+// although the recorder that wrote it is no longer alive on this host.
+[[nodiscard]] std::string effective_ending(const Manifest& manifest, const SegmentEntry& segment);
 
 }  // namespace samestep

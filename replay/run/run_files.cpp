@@ -1,0 +1,66 @@
+#include "replay/run/run_files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "replay/run/error.h"
+
+namespace samestep {
+namespace {
+
+constexpr std::size_t block = std::size_t{1} << 20;
+
+[[noreturn]] void cannot_read(const std::filesystem::path& file) {
+  throw BrokenInput("cannot read " + file.string() + ": " + std::strerror(errno));
+}
+
+Digest digest_of_descriptor(int descriptor, const std::filesystem::path& file) {
+  std::vector<std::byte> buffer(block);
+  Hasher hasher;
+  for (;;) {
+    const ssize_t size = ::read(descriptor, buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) cannot_read(file);
+    if (size == 0) return hasher.finish();
+    hasher.update(buffer.data(), static_cast<std::size_t>(size));
+  }
+}
+
+}  // namespace
+
+std::filesystem::path run_file(const std::filesystem::path& run, const std::string& relative) {
+  const std::string named = run.string() + ": the manifest names the file \"" + relative + "\"";
+  const std::filesystem::path inside(relative);
+  if (inside.empty() || inside.is_absolute()) throw BrokenInput(named + ", which is no path inside the run");
+  std::filesystem::path path = run;
+  for (const std::filesystem::path& part : inside) {
+    if (part == ".." || part == "." || part.empty()) throw BrokenInput(named + ", which leads out of the run");
+    path /= part;
+    std::error_code error;
+    if (std::filesystem::is_symlink(std::filesystem::symlink_status(path, error))) {
+      throw BrokenInput(named + ", which goes through a symbolic link");
+    }
+  }
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) throw BrokenInput(named + ", which is missing");
+  return path;
+}
+
+Digest file_digest(const std::filesystem::path& file) {
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) cannot_read(file);
+  try {
+    const Digest result = digest_of_descriptor(descriptor, file);
+    ::close(descriptor);
+    return result;
+  } catch (...) {
+    ::close(descriptor);
+    throw;
+  }
+}
+
+}  // namespace samestep

@@ -1,0 +1,86 @@
+// Reads one segment's log, finished or still growing (by another process: HDF5 allows no reader beside the writer
+// inside one process). Nothing in the file is believed: types, shapes and storage are compared with what the format
+// says before anything is allocated, and a record is given out only if its contents give its lanes, root, chain and log
+// chain.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "replay/run/segment_format.h"
+
+namespace samestep {
+
+class SegmentReader {
+ public:
+  // Throws BrokenInput where the file is not a whole log of this format.
+  explicit SegmentReader(const std::filesystem::path& file);
+
+  [[nodiscard]] const std::string& file() const { return file_; }
+  [[nodiscard]] const SegmentHeader& header() const { return header_; }
+  [[nodiscard]] const Layout& layout() const { return layout_; }
+  [[nodiscard]] std::uint64_t first_step() const { return header_.first_step; }
+  [[nodiscard]] std::uint64_t end_step() const { return header_.first_step + steps_; }
+  [[nodiscard]] std::uint64_t steps() const { return steps_; }
+
+  // REQUIRES first_step() <= step < end_step() for each of these. One row of 32 bytes.
+  [[nodiscard]] Digest root(std::uint64_t step) const;
+  [[nodiscard]] Digest chain(std::uint64_t step) const;
+  [[nodiscard]] Digest log_chain(std::uint64_t step) const;
+  // After the last step; before the first the header's chain, or the digest of header and table.
+  [[nodiscard]] Digest end_chain() const;
+  [[nodiscard]] Digest end_log_chain() const;
+
+  // The whole record, checked. Throws TamperedInput naming file, step and lane.
+  [[nodiscard]] StepRecord record(std::uint64_t step) const;
+  // Every record in turn, the digest of each carried on to the next.
+  void check_all() const;
+
+  // Scalars of the steps [begin, end), and the sum of each one's losses (not checked against the root).
+  struct Scalars {
+    StepRow row;
+    double loss = 0;
+  };
+  [[nodiscard]] std::vector<Scalars> scalars(std::uint64_t begin, std::uint64_t end) const;
+
+ private:
+  struct Opened {
+    hdf5::Handle dataset, type;
+    std::vector<hsize_t> dims;
+  };
+  struct Links {  // what a record must follow on
+    Digest chain, log_chain;
+  };
+
+  void read_header();
+  void read_layout();
+  void read_slots();
+  [[nodiscard]] std::string layout_text() const;
+  void read_attribute(const char* name, const hdf5::Handle& type, std::span<const hsize_t> dims, void* out) const;
+  [[nodiscard]] Opened open(const Rows& rows) const;
+  [[nodiscard]] const Opened& opened(const Rows& rows) const;
+  [[nodiscard]] std::vector<std::byte> read(const Rows& rows, std::uint64_t begin, std::uint64_t count) const;
+  [[nodiscard]] ByteReader row(const Rows& rows, std::uint64_t step) const;
+  [[nodiscard]] Digest digest_row(const char* path, std::uint64_t step) const;
+  [[nodiscard]] StepRecord assemble(std::uint64_t step) const;
+  void read_lane(Lane lane, const StepRow& row, LaneRecord& record) const;
+  void read_list(Lane lane, const StepRow& row, LaneRecord& record) const;
+  void check_record(const StepRecord& record, const Links& before) const;
+  void check_lane(Lane lane, const StepRecord& record) const;
+  [[nodiscard]] Links links_before(std::uint64_t step) const;
+
+  std::string file_;
+  SegmentHeader header_;
+  Layout layout_;
+  Digest seed_;  // of the log chain
+  std::size_t slots_ = 0;
+  std::uint64_t steps_ = 0;
+  mutable std::vector<std::byte> buffer_;  // of row(), one at a time
+  // Handles of datasets must close before the file's: members are destroyed in reverse order.
+  hdf5::Handle h5_;
+  mutable std::map<std::string, Opened> datasets_;
+};
+
+}  // namespace samestep
