@@ -10,3 +10,11 @@
 #endif
 #define SAMESTEP_INLINE SAMESTEP_HOST_DEVICE inline __attribute__((always_inline))
 #define SAMESTEP_CONSTEXPR SAMESTEP_HOST_DEVICE constexpr __attribute__((always_inline))
+
+// A function that only a kernel calls: device code where it is compiled for a device, ordinary code where the same
+// source runs on the host (tests/kernels/fibers.h).
+#if defined(__CUDACC__)
+#define SAMESTEP_DEVICE __device__ __forceinline__
+#else
+#define SAMESTEP_DEVICE inline
+#endif

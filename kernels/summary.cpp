@@ -1,9 +1,12 @@
 #include "kernels/summary.h"
 
 #include <algorithm>
+#include <bit>
 #include <cfenv>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/portions.h"
@@ -79,17 +82,11 @@ void summarize_piece(const Piece& piece, BlockKernel kernel, Partial& out) {
   out = partials[0];
 }
 
-Summary finish(const TypedBuffer& tensor, Partial total) {
-  const std::uint64_t finite = tensor.elements * reals_of(tensor.dtype) - total.nonfinite;
-  Summary summary;
-  summary.statistics.norm = std::sqrt(total.square);
-  summary.statistics.max_abs = total.largest;
-  summary.statistics.mean = finite == 0 ? 0 : total.sum / static_cast<double>(finite);
-  summary.statistics.nonfinite = total.nonfinite;
-  transform(total.bucket);
-  std::copy_n(total.bucket, Sketch::size, summary.sketch.p.begin());
-  summary.syndrome = {total.syndrome_sum, total.syndrome_weighted};
-  return summary;
+Summary to_summary(const Result& result) {
+  static_assert(sizeof(Summary) == sizeof(Result) && std::is_trivially_copyable_v<Summary>);
+  static_assert(offsetof(Summary, sketch) == offsetof(Result, p));
+  static_assert(offsetof(Summary, syndrome) == offsetof(Result, syndrome_sum));
+  return std::bit_cast<Summary>(result);
 }
 
 std::uint64_t unit_at(const TypedBuffer& tensor, std::uint64_t unit) {
@@ -131,7 +128,8 @@ void summarize(std::span<const TypedBuffer> tensors, std::span<Summary> summarie
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const std::span<Partial> mine = left.first(pieces_of(tensors[i]));
     join_pairwise(mine);
-    summaries[i] = finish(tensors[i], mine.empty() ? Partial{} : mine[0]);
+    const std::uint64_t reals = tensors[i].elements * reals_of(tensors[i].dtype);
+    summaries[i] = to_summary(finish(mine.empty() ? Partial{} : mine[0], reals));
     left = left.subspan(mine.size());
   }
 }

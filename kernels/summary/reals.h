@@ -64,6 +64,9 @@ struct TypeOf {
 };
 
 // Calls visitor(TypeOf<Real>{}) with the type of a tensor's reals: one an element, two where it is complex.
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable  // the visitor is device code where this is called by device code
+#endif
 template <class Visitor>
 SAMESTEP_INLINE void visit_real(DType dtype, const Visitor& visitor) {
   switch (dtype) {

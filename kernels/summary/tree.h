@@ -90,4 +90,32 @@ SAMESTEP_INLINE void transform(double (&p)[buckets]) {
     }
 }
 
+// What a Summary holds, as plain words: the layout is the same (checked where it is converted).
+struct Result {
+  double norm, max_abs, mean;
+  std::uint64_t nonfinite;
+  double p[buckets];
+  std::uint64_t syndrome_sum, syndrome_weighted;
+};
+
+// Step 6: the result for `reals` reals of which `total` is the whole tree. Square root and quotient are correctly
+// rounded on either machine.
+SAMESTEP_INLINE Result finish(const Partial& total, std::uint64_t reals) {
+  const std::uint64_t finite = reals - total.nonfinite;
+  Result result = {};
+#if defined(__CUDA_ARCH__)
+  result.norm = ::sqrt(total.square);
+#else
+  result.norm = __builtin_sqrt(total.square);
+#endif
+  result.max_abs = total.largest;
+  result.mean = finite == 0 ? 0 : total.sum / static_cast<double>(finite);
+  result.nonfinite = total.nonfinite;
+  for (int b = 0; b < buckets; ++b) result.p[b] = total.bucket[b];
+  transform(result.p);
+  result.syndrome_sum = total.syndrome_sum;
+  result.syndrome_weighted = total.syndrome_weighted;
+  return result;
+}
+
 }  // namespace samestep::summary

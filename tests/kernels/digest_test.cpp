@@ -8,40 +8,13 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <sstream>
 #include <thread>
 
 #include "tests/kernels/loops.h"
+#include "tests/kernels/vectors.h"
 
 namespace samestep {
 namespace {
-
-struct Vector {
-  std::size_t length;
-  std::string digest;
-};
-
-std::vector<Vector> vectors() {
-  std::ifstream file(SAMESTEP_KERNELS_TEST_DATA "/blake3_vectors.txt");
-  std::vector<Vector> result;
-  for (std::string line; std::getline(file, line);) {
-    Vector vector;
-    if (line.starts_with('#')) continue;
-    std::istringstream(line) >> vector.length >> vector.digest;
-    result.push_back(vector);
-  }
-  return result;
-}
-
-// The message of the official vectors.
-const std::vector<std::uint8_t>& message() {
-  static const std::vector<std::uint8_t> bytes = [] {
-    std::vector<std::uint8_t> result(std::size_t{2} << 20);
-    for (std::size_t i = 0; i < result.size(); ++i) result[i] = static_cast<std::uint8_t>(i % 251);
-    return result;
-  }();
-  return bytes;
-}
 
 Digest digest_of(const void* data, std::size_t size, Backend backend) {
   const Buffer buffer{data, size};
