@@ -1,0 +1,22 @@
+// Random number generators of the process, and their states as tensors of bytes.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <string>
+#include <vector>
+
+namespace samestep::capture {
+
+struct GeneratorState {
+  std::string name;  // "cpu", "cuda:0"
+  at::Tensor state;  // u8, in host memory, a copy
+};
+
+// LibTorch's default generators: the CPU's, then that of each CUDA device the program has used. Reading draws nothing
+// and initialises no device.
+[[nodiscard]] std::vector<GeneratorState> generator_states();
+// Sets one. Throws std::invalid_argument where there is no such generator or the state is not one of it.
+void set_generator_state(const std::string& name, const at::Tensor& state);
+
+}  // namespace samestep::capture

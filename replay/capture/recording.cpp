@@ -1,0 +1,421 @@
+#include "replay/capture/recording.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "replay/run/error.h"
+
+namespace samestep::capture {
+namespace {
+
+// Adds the time it lives to a step's capture time.
+class Stopwatch {
+ public:
+  explicit Stopwatch(std::int64_t& total) : total_(total), start_(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() {
+    const auto elapsed = std::chrono::steady_clock::now() - start_;
+    total_ += std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count();
+  }
+
+ private:
+  std::int64_t& total_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+std::string reason_of(const std::exception& error) {
+  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+  return torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
+}
+
+// Steps of other optimizers' columns are none of this record's business.
+void mask(LaneRecord& lane, const std::vector<bool>& covered) {
+  for (std::size_t i = 0; i < lane.presence.size(); ++i) {
+    if (covered[i]) continue;
+    lane.presence[i] = Presence::absent;
+    lane.digests[i] = {};
+    if (!lane.summaries.empty()) lane.summaries[i] = {};
+  }
+}
+
+Entry gradient_entry(const WeightSlot& slot, const std::set<std::string>& sparse) {
+  Column column{slot.name, dtype_of(slot.tensor), shape_of(slot.tensor)};
+  if (sparse.contains(slot.name)) column.shape.reset();
+  return {std::move(column), parts_of(slot.tensor.grad())};
+}
+
+void keep_copies(std::vector<NamedTensor>& kept, const std::string& lane, const std::vector<at::Tensor>& tensors) {
+  for (const auto& tensor : tensors) kept.push_back({lane + "/" + std::to_string(kept.size()), host_copy(tensor)});
+}
+
+}  // namespace
+
+// --- The session's life -----------------------------------------------------------------------------------------------
+
+std::unique_ptr<Recording> Recording::open(const Modules& modules, Loop& loop) {
+  if (std::getenv(protocol::socket_variable) == nullptr) return nullptr;
+  pin_determinism();
+  const auto hello = describe_process();
+  auto link = RecorderLink::open(hello);
+  if (link == nullptr) return nullptr;
+  try {
+    std::unique_ptr<Recording> recording(new Recording(modules, loop, std::move(link)));
+    recording->hello_ = hello;
+    return recording;
+  } catch (const std::exception& error) {
+    say("cannot record this model: " + reason_of(error) + "; the training runs unrecorded");
+    return nullptr;
+  }
+}
+
+Recording::Recording(const Modules& modules, Loop& loop, std::unique_ptr<RecorderLink> link)
+    : modules_(modules),
+      loop_(loop),
+      link_(std::move(link)),
+      parameters_(modules_, loop_.optimizers),
+      settings_(effective_settings()) {}
+
+bool Recording::replaying() const { return link_->welcome().mode == protocol::Mode::replay; }
+
+template <class Work>
+void Recording::guarded(const char* what, Work&& work) {
+  if (!live()) return;
+  const Stopwatch watch(draft_.capture_ns);
+  const at::NoGradGuard no_grad;
+  try {
+    work();
+  } catch (const std::exception& error) {
+    link_->give_up(std::string("cannot record ") + what + " of step " + std::to_string(step_number()) + ": " +
+                   reason_of(error));
+  }
+  if (!live() && replaying()) loop_.stopped = true;  // nobody is asking any more
+}
+
+void Recording::begin() {
+  const auto& welcome = link_->welcome();
+  initial_options_ = all_options(loop_.optimizers);
+  offset_ = welcome.first_step - loop_.next;
+  guarded("the state of the program at the start", [&] {
+    parameters_.refresh();
+    if (welcome.has_anchor) restore();
+  });
+  if (replaying()) loop_.end = std::min(loop_.end, welcome.to - offset_);
+  last_commit_ns_ = utc_nanoseconds();
+}
+
+void Recording::restore() {
+  try {
+    const MappedFile file(link_->anchor(), "the anchor");
+    const auto restored = restore_anchor(file.bytes(), program(), link_->welcome().first_step, initial_options_);
+    loop_.next = restored.number;
+    offset_ = link_->welcome().first_step - restored.number;
+    for (const auto& text : restored.notes) notice("restore", text, link_->welcome().first_step);
+  } catch (const BrokenInput& error) {
+    say(std::string("cannot start from the anchor: ") + error.what());
+    notice("restore_failed", error.what(), link_->welcome().first_step);
+    loop_.stopped = true;
+  }
+}
+
+void Recording::begin_iteration() {
+  const bool first_of_step = !draft_.forward_seen;
+  if (first_of_step && (forward_at_top_ || !first_step_done_)) {
+    guarded("the weights", [&] { forward({}); });
+  }
+}
+
+void Recording::end_iteration() {
+  if (!cut_) return;
+  guarded("the anchor", [&] {
+    const auto file = cut_->finish(program(), initial_options_, last_hyper_, hello_.rank);
+    link_->file(protocol::Type::anchor, cut_->step(), file.descriptor());
+  });
+  cut_.reset();
+}
+
+void Recording::end(bool by_exception) {
+  // An exception leaves the program's own values in an unknown state: no anchor is made of them.
+  if (by_exception) cut_.reset();
+  end_iteration();
+  if (!by_exception && !loop_.stopped && loop_.next < loop_.end) {
+    notice("left_early", "the loop was left before step " + std::to_string(loop_.end + offset_) + " was reached",
+           step_number());
+  }
+}
+
+void Recording::bye(bool by_exception) {
+  if (!live()) return;
+  link_->bye(by_exception ? "exception" : "closed");
+}
+
+// --- Moment F ---------------------------------------------------------------------------------------------------------
+
+void Recording::batch(const std::vector<at::Tensor>& tensors) {
+  guarded("the batch", [&] {
+    if (draft_.batch_seen) {
+      read_batch(draft_, tensors);
+    } else {
+      forward(tensors);
+      draft_.batch_seen = true;
+    }
+    keep_for_dump(tensors);
+  });
+}
+
+void Recording::forward(const std::vector<at::Tensor>& batch) {
+  if (parameters_.refresh()) sent_layout_.reset();
+  draft_.began_ns = utc_nanoseconds();
+  read_forward(draft_, parameters_, batch);
+  check_settings();
+}
+
+// At the first P, when it is known which optimizer steps and thus what weights_in covers.
+void Recording::ask_for_first_step(std::size_t optimizer) {
+  if (!link_->welcome().ask_start || first_step_known_) return;
+  first_step_known_ = true;
+  auto weights = draft_.weights_in;
+  mask(weights, covered_by(optimizer));
+  seal(Lane::weights_in, weights, parameters_.columns());
+  offset_ = link_->start(weights.digest) - loop_.next;
+}
+
+void Recording::keep_for_dump(const std::vector<at::Tensor>& batch) {
+  if (!replaying()) return;
+  keep_copies(draft_.kept_batch, "batch", batch);
+  if (link_->welcome().dump_step != step_number() || !draft_.kept_weights.empty()) return;
+  for (const auto& slot : parameters_.slots()) {
+    draft_.kept_weights.push_back({"weights_in/" + slot.name, host_copy(slot.tensor)});
+  }
+}
+
+void Recording::check_settings() {
+  const auto now = effective_settings();
+  if (now == settings_) return;
+  notice("environment", "changed while the program ran: " + describe_change(settings_, now), step_number());
+  settings_ = now;
+}
+
+// --- Moment P ---------------------------------------------------------------------------------------------------------
+
+void Recording::loss(const at::Tensor& value) {
+  guarded("the loss", [&] { draft_.losses.push_back(value.detach().clone()); });
+}
+
+void Recording::hyper(const std::string& name, double value) { draft_.hyper[name] = value; }
+
+void Recording::before_update(std::size_t optimizer, bool inside_closure) {
+  guarded("the gradients", [&] {
+    if (!draft_.forward_seen) forward({});
+    ask_for_first_step(optimizer);
+    auto& owner = *loop_.optimizers[optimizer];
+    read_update(draft_, parameters_, owner, optimizer, sparse_gradients_, summaries_due(step_number()) || anchor_due());
+    for (const auto& [name, value] : draft_.hyper) hyper_names_.insert(name);
+    if (!replaying() || !inside_closure) return;
+    // Later passes of the closure overwrite the gradients that were read.
+    for (const auto& slot : parameters_.slots()) {
+      if (!slot.owned_by(optimizer) || !slot.tensor.grad().defined()) continue;
+      draft_.kept_gradients.push_back({"gradients/" + slot.name, host_copy(slot.tensor.grad().to_dense())});
+    }
+  });
+}
+
+LaneRecord Recording::hyper_lane() const {
+  LaneRecord lane;
+  lane.status = LaneStatus::captured;
+  for (const auto& name : hyper_names_) {
+    const auto value = draft_.hyper.find(name);
+    const bool there = value != draft_.hyper.end();
+    lane.presence.push_back(there ? Presence::present : Presence::absent);
+    lane.values.push_back(there ? value->second : 0.0);
+  }
+  return lane;
+}
+
+// --- Moment O ---------------------------------------------------------------------------------------------------------
+
+struct Recording::Outcome {
+  Layout layout;
+  bool anchor = false;       // one is to be cut here
+  bool new_segment = false;  // the layout is not the one that was sent
+  LaneRecord weights_out, optimizer, state, rng;
+  std::vector<Entry> optimizer_entries;
+};
+
+bool Recording::anchor_due() const {
+  if (replaying()) return false;
+  const auto every = link_->welcome().anchor_every;
+  return anchor_asked_ || loop_.next + 1 >= loop_.end || (every != 0 && (step_number() + 1) % every == 0);
+}
+
+Layout Recording::layout_now() const {
+  Layout layout;
+  layout.of(Lane::weights_in) = layout.of(Lane::weights_out) = parameters_.columns();
+  layout.of(Lane::rng) = draft_.rng_columns;
+  layout.of(Lane::gradients) = draft_.gradient_columns;
+  layout.of(Lane::optimizer) = optimizer_columns_;
+  for (const auto& name : hyper_names_) layout.of(Lane::hyper).push_back({name, DType::f64, Shape{}});
+  for (const auto& value : kept_) layout.of(Lane::state).push_back({value.name, DType::u8, std::nullopt});
+  for (const auto* optimizer : loop_.optimizers) layout.optimizers.push_back(class_name(*optimizer));
+  return layout;
+}
+
+Recording::Outcome Recording::read_outcome(std::size_t optimizer) {
+  Outcome outcome;
+  outcome.anchor = anchor_due() || cut_.has_value();
+  outcome.new_segment = !sent_layout_ || *sent_layout_ != layout_now();
+  if (outcome.anchor || outcome.new_segment || in_root(Lane::optimizer, step_number())) {
+    outcome.optimizer_entries = optimizer_entries(loop_.optimizers, parameters_);
+    optimizer_columns_ = columns_of(outcome.optimizer_entries);
+  }
+  outcome.layout = layout_now();
+  outcome.new_segment |= !sent_layout_ || *sent_layout_ != outcome.layout;
+
+  const bool summarize = summaries_due(step_number()) || outcome.anchor;
+  Reading reading;
+  LaneBuilder weights(reading, summarize), state(reading, false), optimizers(reading, summarize), rng(reading, false);
+  for (const auto& slot : parameters_.slots()) {
+    slot.covered_by(optimizer) ? weights.tensor(slot.tensor) : weights.absent();
+  }
+  for (const auto& entry : outcome.optimizer_entries) {
+    entry.optimizer == optimizer ? optimizers.entry(entry) : optimizers.absent();
+  }
+  if (outcome.anchor || outcome.new_segment) {
+    for (const auto& entry : kept_entries(kept_)) state.entry(entry);
+  }
+  for (const auto& generator : generator_states()) rng.tensor(generator.state);
+  reading.run();
+  outcome.weights_out = weights.record();
+  outcome.optimizer = optimizers.record();
+  outcome.state = state.record();
+  outcome.rng = rng.record();
+  return outcome;
+}
+
+StepRecord Recording::assemble(Outcome& outcome, std::size_t optimizer, bool skipped) {
+  StepRecord record;
+  record.step = step_number();
+  record.optimizer = static_cast<std::uint32_t>(optimizer);
+  record.skipped = skipped;
+  record.of(Lane::weights_in) = std::move(draft_.weights_in);
+  record.of(Lane::rng) = std::move(draft_.rng);
+  record.of(Lane::hyper) = hyper_lane();
+  record.of(Lane::gradients) = std::move(draft_.gradients);
+  record.of(Lane::weights_out) = std::move(outcome.weights_out);
+
+  auto& batch = record.of(Lane::batch);
+  if (draft_.batch_seen) {
+    batch.status = LaneStatus::captured;
+    batch.items = std::move(draft_.batch);
+  } else {
+    batch = absent_lane(AbsentReason::batch_not_given);
+  }
+  record.of(Lane::loss) = draft_.losses.empty() ? absent_lane(AbsentReason::loss_not_given) : std::move(draft_.loss);
+
+  const bool readable = known(*loop_.optimizers[optimizer]);
+  record.of(Lane::optimizer) = !readable                          ? absent_lane(AbsentReason::unknown_optimizer)
+                               : outcome.optimizer_entries.empty() && !in_root(Lane::optimizer, record.step)
+                                   ? absent_lane(AbsentReason::off_schedule)
+                                   : std::move(outcome.optimizer);
+  const bool state_read = outcome.anchor || outcome.new_segment;
+  record.of(Lane::state) = kept_.empty()  ? absent_lane(AbsentReason::nothing_there)
+                           : !state_read ? absent_lane(AbsentReason::off_schedule)
+                                         : std::move(outcome.state);
+  record.rng_out = std::move(outcome.rng.digests);
+  record.rng_out.resize(draft_.rng_columns.size());
+  return record;
+}
+
+std::vector<bool> Recording::covered_by(std::size_t optimizer) const {
+  std::vector<bool> covered;
+  for (const auto& slot : parameters_.slots()) covered.push_back(slot.covered_by(optimizer));
+  return covered;
+}
+
+void Recording::mask_and_seal(StepRecord& record, std::size_t optimizer) const {
+  mask(record.of(Lane::weights_in), covered_by(optimizer));
+  for (const auto lane : all_lanes) {
+    auto& own = record.of(lane);
+    if (own.status == LaneStatus::captured) seal(lane, own, sent_layout_->of(lane));
+  }
+}
+
+StepTiming Recording::timing() {
+  StepTiming timing;
+  const auto now = utc_nanoseconds();
+  timing.began_ns = draft_.began_ns;
+  timing.duration_ns = now - last_commit_ns_;
+  timing.waited_ns = link_->take_waited();
+  timing.capture_ns = draft_.capture_ns;
+  timing.peak_memory = peak_memory();
+  timing.peak_device_memory = peak_device_memory();
+  timing.rank = hello_.rank;
+  timing.world_size = hello_.world_size;
+  last_commit_ns_ = now;
+  return timing;
+}
+
+void Recording::after_update(std::size_t optimizer, bool skipped) {
+  guarded("the update", [&] {
+    auto outcome = read_outcome(optimizer);
+    auto record = assemble(outcome, optimizer, skipped);
+    last_hyper_ = draft_.hyper;
+    if (outcome.new_segment) {
+      sent_layout_ = outcome.layout;
+      link_->layout(encode(*sent_layout_));
+    }
+    mask_and_seal(record, optimizer);
+    commit(outcome, std::move(record));
+    obey(outcome, step_number(), optimizer);
+    forward_at_top_ = !draft_.batch_seen;
+    first_step_done_ = true;
+  });
+  draft_ = {};
+}
+
+void Recording::commit(Outcome& outcome, StepRecord record) {
+  if (outcome.anchor) {
+    cut_.emplace(program(), record.step + 1, loop_.next + 1);
+    anchor_asked_ = false;
+  }
+  record.timing = timing();
+  link_->step(record.step, encode(record));
+}
+
+void Recording::obey(const Outcome& outcome, std::uint64_t step, std::size_t optimizer) {
+  const auto wishes = link_->take_wishes();
+  anchor_asked_ |= wishes.cut_anchor;
+  loop_.stopped |= wishes.stop;
+  if (wishes.dump || link_->welcome().dump_step == step) send_dump(outcome, step, optimizer);
+}
+
+void Recording::send_dump(const Outcome& outcome, std::uint64_t step, std::size_t optimizer) {
+  auto tensors = draft_.kept_weights;
+  tensors.insert(tensors.end(), draft_.kept_batch.begin(), draft_.kept_batch.end());
+  for (std::size_t i = 0; i < draft_.losses.size(); ++i) {
+    tensors.push_back({"loss/" + std::to_string(i), draft_.losses[i]});
+  }
+  tensors.insert(tensors.end(), draft_.kept_gradients.begin(), draft_.kept_gradients.end());
+  for (const auto& slot : parameters_.slots()) {
+    const bool own = slot.owned_by(optimizer) && draft_.kept_gradients.empty() && slot.tensor.grad().defined();
+    if (own) append_named(tensors, "gradients", gradient_entry(slot, sparse_gradients_));
+  }
+  for (const auto& entry : outcome.optimizer_entries) {
+    if (entry.optimizer == optimizer) append_named(tensors, "optimizer", entry);
+  }
+  for (const auto& slot : parameters_.slots()) {
+    if (slot.covered_by(optimizer)) tensors.push_back({"weights_out/" + slot.name, slot.tensor});
+  }
+  const MemoryFile file(tensors, {{"samestep", nlohmann::json{{"step", step}}.dump()}});
+  link_->file(protocol::Type::dump, step, file.descriptor());
+}
+
+void Recording::note_idle_iteration() {
+  if (idle_said_ || !live()) return;
+  idle_said_ = true;
+  notice("no_update", "an iteration of the loop ended without step.update(): it is no step", step_number());
+}
+
+void Recording::notice(const std::string& kind, const std::string& text, std::optional<std::uint64_t> step) {
+  if (live()) link_->notice({kind, step, "", text});
+}
+
+}  // namespace samestep::capture

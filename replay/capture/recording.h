@@ -1,0 +1,106 @@
+// The state machine behind a session that is recording or replaying: which moment the loop is at, what must be read
+// there, what is sent. Never throws into the training program: trouble with a tensor or with the recorder ends the
+// recording with one line on standard error, and the training goes on.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replay/capture/anchor.h"
+#include "replay/capture/effective_environment.h"
+#include "replay/capture/entries.h"
+#include "replay/capture/recorder_link.h"
+#include "replay/capture/session.h"
+#include "replay/capture/step_draft.h"
+
+namespace samestep::capture {
+
+class Recording {
+ public:
+  // Null where the session is off. Pins determinism, says hello. `modules` are held, `loop` must outlive the object.
+  [[nodiscard]] static std::unique_ptr<Recording> open(const Modules& modules, Loop& loop);
+
+  [[nodiscard]] bool replaying() const;
+  [[nodiscard]] bool live() const { return link_->alive(); }
+  void keep(Kept value) { kept_.push_back(std::move(value)); }
+
+  // The loop goes through these in order: begin, then for each iteration begin_iteration, any of the moments,
+  // end_iteration; at last end.
+  void begin();  // sets the loop's next and end: the window; restores the anchor
+  void begin_iteration();
+  void end_iteration();
+  void end(bool by_exception);
+  void bye(bool by_exception);
+
+  // The moments.
+  void batch(const std::vector<at::Tensor>& tensors);
+  void loss(const at::Tensor& value);
+  void hyper(const std::string& name, double value);
+  void before_update(std::size_t optimizer, bool inside_closure);  // P
+  void after_update(std::size_t optimizer, bool skipped);          // O: commits the step
+  [[nodiscard]] bool update_seen() const { return draft_.update_seen; }
+  // An iteration ended without update(): said once.
+  void note_idle_iteration();
+
+ private:
+  Recording(const Modules& modules, Loop& loop, std::unique_ptr<RecorderLink> link);
+
+  // The number in the run of the step that comes next.
+  [[nodiscard]] std::uint64_t step_number() const { return loop_.next + offset_; }
+  template <class Work>
+  void guarded(const char* what, Work&& work);
+
+  void restore();
+  void forward(const std::vector<at::Tensor>& batch);
+  void ask_for_first_step(std::size_t optimizer);
+  void keep_for_dump(const std::vector<at::Tensor>& batch);
+  void check_settings();
+
+  struct Outcome;  // what is read at O
+  [[nodiscard]] Outcome read_outcome(std::size_t optimizer);
+  [[nodiscard]] Layout layout_now() const;
+  [[nodiscard]] bool anchor_due() const;
+  [[nodiscard]] StepRecord assemble(Outcome& outcome, std::size_t optimizer, bool skipped);
+  [[nodiscard]] LaneRecord hyper_lane() const;
+  [[nodiscard]] std::vector<bool> covered_by(std::size_t optimizer) const;
+  void mask_and_seal(StepRecord& record, std::size_t optimizer) const;
+  [[nodiscard]] StepTiming timing();
+  void commit(Outcome& outcome, StepRecord record);
+  void obey(const Outcome& outcome, std::uint64_t step, std::size_t optimizer);
+  void send_dump(const Outcome& outcome, std::uint64_t step, std::size_t optimizer);
+  void notice(const std::string& kind, const std::string& text, std::optional<std::uint64_t> step = std::nullopt);
+  [[nodiscard]] Program program() const { return {parameters_, loop_.optimizers, kept_}; }
+
+  Modules modules_;
+  Loop& loop_;
+  std::unique_ptr<RecorderLink> link_;
+  Parameters parameters_;
+  std::vector<Kept> kept_;
+  protocol::Hello hello_;
+  Settings settings_;
+  AllOptions initial_options_;
+  std::uint64_t offset_ = 0;  // number in the run minus the program's own number
+
+  StepDraft draft_;
+  bool forward_at_top_ = true;        // this loop's habit: no batch(), so F is where the iteration begins
+  bool first_step_done_ = false;
+  bool first_step_known_ = false;     // the recorder has numbered it, where it wanted to
+  std::set<std::string> hyper_names_;  // every name seen so far: a column once is a column ever
+  std::set<std::string> sparse_gradients_;
+  std::optional<Layout> sent_layout_;
+  std::vector<Column> optimizer_columns_;
+  std::int64_t last_commit_ns_ = 0;
+
+  bool anchor_asked_ = false;
+  std::optional<AnchorCut> cut_;  // waits for the end of the iteration
+  Options last_hyper_;
+  bool idle_said_ = false;
+};
+
+}  // namespace samestep::capture

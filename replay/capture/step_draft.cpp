@@ -1,0 +1,115 @@
+#include "replay/capture/step_draft.h"
+
+#include <chrono>
+
+#include "replay/capture/generators.h"
+
+namespace samestep::capture {
+namespace {
+
+// The gradient as it will be read: its parts, none where it is undefined.
+std::vector<at::Tensor> gradient_parts(const at::Tensor& parameter) {
+  const auto& gradient = parameter.grad();
+  return gradient.defined() ? parts_of(gradient) : std::vector<at::Tensor>{};
+}
+
+void put_gradient(LaneBuilder& lane, const std::vector<at::Tensor>& parts, bool sparse) {
+  if (parts.empty()) {
+    lane.undefined();
+  } else if (sparse) {
+    lane.list(parts);
+  } else {
+    lane.tensor(parts.front());
+  }
+}
+
+LaneBuilder list_gradients(StepDraft& draft, Reading& reading, const Parameters& parameters, std::size_t number,
+                           std::set<std::string>& sparse, bool summarize) {
+  LaneBuilder lane(reading, summarize);
+  draft.gradient_columns.clear();
+  for (std::size_t i = 0; i < parameters.slots().size(); ++i) {
+    const auto& slot = parameters.slots()[i];
+    if (slot.owners == 0) continue;
+    auto column = parameters.columns()[i];
+    if (!slot.owned_by(number) || !slot.tensor.requires_grad()) {
+      lane.absent();
+    } else {
+      const auto parts = gradient_parts(slot.tensor);
+      if (parts.size() > 1) sparse.insert(slot.name);
+      put_gradient(lane, parts, sparse.contains(slot.name));
+    }
+    if (sparse.contains(slot.name)) column.shape.reset();
+    draft.gradient_columns.push_back(std::move(column));
+  }
+  return lane;
+}
+
+double as_double(const at::Tensor& loss) {
+  const auto host = on_host(loss);
+  return (host.numel() == 1 ? host : host.sum()).item().toDouble();
+}
+
+void read_losses(StepDraft& draft, const Reading& reading, std::size_t first) {
+  draft.loss.status = LaneStatus::captured;
+  for (std::size_t i = 0; i < draft.losses.size(); ++i) {
+    draft.loss.items.push_back(reading.item(first + i));
+    draft.loss.values.push_back(as_double(draft.losses[i]));
+  }
+}
+
+void read_options(StepDraft& draft, torch::optim::Optimizer& optimizer, std::size_t number) {
+  auto& groups = optimizer.param_groups();
+  for (std::size_t group = 0; group < groups.size(); ++group) {
+    const auto prefix = std::to_string(number) + ".group" + std::to_string(group) + ".";
+    for (const auto& [name, value] : notable_options(groups[group])) draft.hyper[prefix + name] = value;
+  }
+}
+
+}  // namespace
+
+std::int64_t utc_nanoseconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+void read_forward(StepDraft& draft, const Parameters& parameters, const std::vector<at::Tensor>& batch) {
+  Reading reading;
+  LaneBuilder weights(reading, false), generators(reading, false);
+  for (const auto& slot : parameters.slots()) weights.tensor(slot.tensor);
+  draft.rng_columns.clear();
+  for (const auto& generator : generator_states()) {
+    generators.tensor(generator.state);
+    draft.rng_columns.push_back({generator.name, DType::u8, shape_of(generator.state)});
+  }
+  std::vector<std::size_t> places;
+  for (const auto& tensor : batch) places.push_back(reading.add(tensor));
+  reading.run();
+  draft.forward_seen = true;
+  draft.weights_in = weights.record();
+  draft.rng = generators.record();
+  draft.batch.clear();
+  for (const auto place : places) draft.batch.push_back(reading.item(place));
+}
+
+void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch) {
+  Reading reading;
+  std::vector<std::size_t> places;
+  for (const auto& tensor : batch) places.push_back(reading.add(tensor));
+  reading.run();
+  for (const auto place : places) draft.batch.push_back(reading.item(place));
+}
+
+void read_update(StepDraft& draft, const Parameters& parameters, torch::optim::Optimizer& optimizer, std::size_t number,
+                 std::set<std::string>& sparse, bool summarize) {
+  Reading reading;
+  std::vector<std::size_t> losses;
+  for (const auto& loss : draft.losses) losses.push_back(reading.add(loss));
+  const auto gradients = list_gradients(draft, reading, parameters, number, sparse, summarize);
+  reading.run();
+  draft.update_seen = true;
+  draft.gradients = gradients.record();
+  read_losses(draft, reading, 0);
+  read_options(draft, optimizer, number);
+}
+
+}  // namespace samestep::capture

@@ -1,0 +1,48 @@
+// What has been read of a step that is not committed yet, and the reading of its moments F and P.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replay/capture/entries.h"
+
+namespace samestep::capture {
+
+// One step's lanes up to P. Lanes of weights and gradients have an entry for every column of their table, whichever
+// optimizer will make the update; the record masks those that its step does not cover.
+struct StepDraft {
+  bool forward_seen = false;  // F
+  bool batch_seen = false;    // F was a batch()
+  bool update_seen = false;   // P
+  std::int64_t began_ns = 0;
+  std::int64_t capture_ns = 0;
+
+  LaneRecord weights_in, rng, gradients;
+  std::vector<Column> rng_columns, gradient_columns;
+  std::vector<ListItem> batch;
+  std::vector<at::Tensor> losses;  // copies
+  LaneRecord loss;
+  Options hyper;  // what hyper() gave, and at P the optimizer's options
+
+  // Copies for a dump; only where one may be asked for.
+  std::vector<NamedTensor> kept_weights, kept_batch, kept_gradients;
+};
+
+// Moment F: weights and generators, and the batch that it came with. Starts the draft over, its batch included.
+void read_forward(StepDraft& draft, const Parameters& parameters, const std::vector<at::Tensor>& batch);
+// More batches of a step whose F is past.
+void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch);
+// Moment P: the gradients of what optimizer `number` owns, the losses, its options. `sparse` names parameters that have
+// had a sparse gradient; it grows.
+void read_update(StepDraft& draft, const Parameters& parameters, torch::optim::Optimizer& optimizer, std::size_t number,
+                 std::set<std::string>& sparse, bool summarize);
+
+// UTC, nanoseconds since 1970.
+[[nodiscard]] std::int64_t utc_nanoseconds();
+
+}  // namespace samestep::capture
