@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "tests/compare/synthetic.h"
+#include "tests/compare/memory_run.h"
 
 namespace samestep {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/compare/synthetic.h"
+#include "tests/compare/memory_run.h"
 
 #include <string>
 

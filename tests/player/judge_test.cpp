@@ -1,0 +1,170 @@
+// From findings to a verdict, without processes: what anchors, warm-up and further replays add.
+#include "replay/player/judge.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/compare/memory_run.h"
+
+namespace samestep {
+namespace {
+
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using samestep::testing::MemoryRun;
+
+Plan plan_from(std::uint64_t anchor, std::uint64_t from, std::uint64_t to) {
+  Plan plan;
+  plan.from = from;
+  plan.to = to;
+  plan.first_step = anchor;
+  plan.anchor.emplace();
+  plan.anchor->step = anchor;
+  return plan;
+}
+
+// A session that sends `program`'s steps of the plan, through the watch itself.
+Pass play(const MemoryRun& recording, const MemoryRun& program, const Plan& plan) {
+  Watch watch(recording, plan, Descriptor(), {});
+  Client client;
+  (void)watch.on_hello(client);
+  watch.on_layout(client, program.layout(0));
+  for (std::uint64_t step = plan.first_step; step < plan.to; ++step) {
+    if (watch.on_step(client, program.record(step)).answer == protocol::Ack::Answer::stop) break;
+  }
+  watch.on_end(client, {"closed", true, 0});
+  return {watch.take_findings(), {}, {}};
+}
+
+MemoryRun spoilt_at(std::uint64_t at, Lane lane, std::uint64_t variant = 0) {
+  MemoryRun run(40);
+  for (std::uint64_t i = 0; i <= variant; ++i) {
+    auto& record = run.records()[at];
+    record.of(lane).items.empty() ? (void)(record.of(lane).digests[0].bytes[0] ^= static_cast<std::uint8_t>(1 + i))
+                                  : (void)(record.of(lane).items[0].digest.bytes[0] ^= static_cast<std::uint8_t>(1 + i));
+    testing::refresh(record, lane, run.table());
+  }
+  run.seal();
+  return run;
+}
+
+TEST(Judge, ABatchThatPartsRightAtTheAnchorAsksForAKeptCursor) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  const Verdict verdict = judge(recording, plan, play(recording, spoilt_at(20, Lane::batch), plan));
+  EXPECT_EQ(verdict.cause, Cause::batch);
+  EXPECT_EQ(verdict.step, 20U);
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("session.keep(\"cursor\", ...)")));
+}
+
+TEST(Judge, ABatchThatPartsLaterDoesNot) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  const Verdict verdict = judge(recording, plan, play(recording, spoilt_at(25, Lane::batch), plan));
+  EXPECT_EQ(verdict.step, 25U);
+  EXPECT_THAT(verdict.evidence, Each(Not(HasSubstr("session.keep"))));
+}
+
+TEST(Judge, CountsAskedStepsAndNamesTheWarmUp) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 24, 30);
+  const Verdict verdict = judge(recording, plan, play(recording, recording, plan));
+  EXPECT_EQ(verdict.outcome, Outcome::same);
+  EXPECT_EQ(verdict.steps_compared, 6U);
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("4 warm-up steps")));
+}
+
+TEST(Judge, ADivergenceInTheWarmUpIsToldAsOne) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 24, 30);
+  const Verdict verdict = judge(recording, plan, play(recording, spoilt_at(22, Lane::loss), plan));
+  EXPECT_EQ(verdict.outcome, Outcome::diverged);
+  EXPECT_EQ(verdict.step, 22U);
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("in the warm-up")));
+}
+
+TEST(Judge, AnEditOfWeightsInTheWindowOnlyIsFoundAlthoughChainsBeganInTheMiddle) {
+  const MemoryRun recording(20, 20);  // begins at step 20 with a chain of its own
+  const Plan plan = plan_from(22, 22, 40);
+  MemoryRun program(40);
+  EXPECT_EQ(judge(recording, plan, play(recording, program, plan)).outcome, Outcome::same);
+}
+
+TEST(Confirm, TwoReplaysThatAgreeLeaveItDiverged) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  const Pass pass = play(recording, spoilt_at(25, Lane::loss), plan);
+  Verdict verdict = judge(recording, plan, pass);
+  confirm(verdict, plan, pass, play(recording, spoilt_at(25, Lane::loss), plan));
+  EXPECT_EQ(verdict.outcome, Outcome::diverged);
+}
+
+TEST(Confirm, TwoReplaysThatDifferAreFlakyAtTheirFirstDifference) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  const Pass pass = play(recording, spoilt_at(25, Lane::loss), plan);
+  Verdict verdict = judge(recording, plan, pass);
+  confirm(verdict, plan, pass, play(recording, spoilt_at(25, Lane::loss, 1), plan));
+  EXPECT_EQ(verdict.outcome, Outcome::flaky);
+  EXPECT_EQ(verdict.cause, Cause::nondeterministic);
+  EXPECT_THAT(verdict.evidence.front(), HasSubstr("differ from each other at step 25"));
+}
+
+TEST(Confirm, ASecondReplayThatReproducesTheRecordingMakesItAOneOff) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  const Pass pass = play(recording, spoilt_at(25, Lane::loss), plan);
+  Verdict verdict = judge(recording, plan, pass);
+  confirm(verdict, plan, pass, play(recording, recording, plan));
+  EXPECT_EQ(verdict.outcome, Outcome::flaky);
+  EXPECT_THAT(verdict.evidence.front(), HasSubstr("one-off"));
+}
+
+TEST(Confirm, ASecondReplayThatDiesBeforeTheStepProvesNothing) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  const Pass pass = play(recording, spoilt_at(25, Lane::loss), plan);
+  Verdict verdict = judge(recording, plan, pass);
+  Plan shorter = plan;
+  shorter.to = 23;
+  confirm(verdict, plan, pass, play(recording, recording, shorter));
+  EXPECT_EQ(verdict.outcome, Outcome::incomparable);
+}
+
+TEST(Watch, AsksForTheTensorsOfTheStepThatParts) {
+  const MemoryRun recording(40);
+  const MemoryRun program = spoilt_at(25, Lane::loss);
+  const Plan plan = plan_from(20, 20, 30);
+  Watch watch(recording, plan, Descriptor(), {});
+  Client client;
+  (void)watch.on_hello(client);
+  watch.on_layout(client, program.layout(0));
+  using Answer = protocol::Ack::Answer;
+  for (std::uint64_t step = 20; step < 25; ++step) {
+    EXPECT_EQ(watch.on_step(client, program.record(step)).answer, Answer::go_on);
+  }
+  EXPECT_EQ(watch.on_step(client, program.record(25)).answer, Answer::dump);
+  EXPECT_EQ(watch.on_step(client, program.record(26)).answer, Answer::stop);
+}
+
+TEST(Watch, ReadsOnlyChainsWhileAllAgrees) {
+  const MemoryRun recording(40);
+  Plan plan = plan_from(17, 17, 31);  // no step divisible by 16, where lanes outside the root stand
+  (void)play(recording, recording, plan);
+  EXPECT_EQ(recording.record_reads(), 14U);  // those that `play` itself asked for as the program
+}
+
+TEST(Watch, FollowsOneSessionOnly) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  Watch watch(recording, plan, Descriptor(), {});
+  Client first, second;
+  second.number = 1;
+  EXPECT_EQ(watch.on_hello(first).welcome.mode, protocol::Mode::replay);
+  EXPECT_EQ(watch.on_hello(second).welcome.mode, protocol::Mode::off);
+}
+
+}  // namespace
+}  // namespace samestep
