@@ -227,6 +227,7 @@ RunReader::RunReader(RunReader&&) noexcept = default;
 const std::filesystem::path& RunReader::path() const {
   return state_->run;
 }
+std::uint32_t RunReader::rank() const { return state_->rank; }
 const Manifest& RunReader::manifest() const {
   return state_->manifest;
 }

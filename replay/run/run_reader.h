@@ -21,6 +21,7 @@ class RunReader : public StepSource {
   RunReader(RunReader&&) noexcept;
 
   [[nodiscard]] const std::filesystem::path& path() const;
+  [[nodiscard]] std::uint32_t rank() const;
   [[nodiscard]] const Manifest& manifest() const;
   [[nodiscard]] std::uint64_t first_step() const override;
   [[nodiscard]] std::uint64_t end_step() const override;

@@ -1,0 +1,31 @@
+#include "replay/checkpoint/anchor_check.h"
+
+#include "replay/checkpoint/anchor.h"
+#include "replay/run/error.h"
+#include "replay/run/run_files.h"
+
+namespace samestep {
+namespace {
+
+void check_one(const RunReader& run, const AnchorEntry& entry, std::uint32_t rank) {
+  const std::filesystem::path file = run_file(run.path(), entry.file);
+  const MappedFile mapped(file);
+  const AnchorFile anchor = parse_anchor(mapped.bytes(), file.string());
+  if (anchor.step != entry.step || anchor.rank != rank) {
+    throw TamperedInput(file.string() + ": is the anchor of step " + std::to_string(anchor.step) + " of rank " +
+                        std::to_string(anchor.rank) + ", the manifest says step " + std::to_string(entry.step) +
+                        " of rank " + std::to_string(rank));
+  }
+  const bool logged = entry.step > run.first_step() && entry.step <= run.end_step();
+  if (logged) check_anchor(mapped.bytes(), file.string(), run.record(entry.step - 1), run.layout(entry.step - 1));
+}
+
+}  // namespace
+
+void check_anchors(const RunReader& run) {
+  for (const AnchorEntry& entry : run.manifest().anchors) {
+    if (entry.rank == run.rank()) check_one(run, entry, entry.rank);
+  }
+}
+
+}  // namespace samestep
