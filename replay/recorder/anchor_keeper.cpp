@@ -1,0 +1,233 @@
+#include "replay/recorder/anchor_keeper.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "replay/checkpoint/safetensors.h"
+#include "replay/run/error.h"
+#include "replay/run/format.h"
+
+namespace samestep {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+// Until the first one is written: a slow disk and a sync.
+constexpr double assumed_bytes_a_second = 200e6;
+constexpr double assumed_seconds_a_sync = 0.02;
+
+double seconds_since(Clock::time_point then) {
+  return std::chrono::duration<double>(Clock::now() - then).count();
+}
+
+// A file written piece by piece under a temporary name; it takes its own name only when all of it is on disk.
+class SyncedFile {
+ public:
+  explicit SyncedFile(const fs::path& path)
+      : path_(path),
+        temporary_(path.string() + ".tmp"),
+        file_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+    if (!file_) fail();
+  }
+  ~SyncedFile() { ::unlink(temporary_.c_str()); }
+  SyncedFile(const SyncedFile&) = delete;
+  SyncedFile& operator=(const SyncedFile&) = delete;
+
+  void write(const void* data, std::size_t size) {
+    hasher_.update(data, size);
+    bytes_ += size;
+    const char* next = static_cast<const char*>(data);
+    while (size > 0) {
+      const ssize_t written = ::write(file_.get(), next, size);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail();
+      next += written;
+      size -= static_cast<std::size_t>(written);
+    }
+  }
+  void commit() {
+    if (::fsync(file_.get()) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
+    const Descriptor folder(::open(path_.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ::fsync(folder.get());
+  }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] Digest digest() const { return hasher_.finish(); }
+
+ private:
+  [[noreturn]] void fail() const {
+    throw BrokenInput(fmt::format("Writing the anchor {}: {}.", path_.string(), std::strerror(errno)));
+  }
+
+  fs::path path_;
+  std::string temporary_;
+  Descriptor file_;
+  Hasher hasher_;
+  std::uint64_t bytes_ = 0;
+};
+
+// A file that the trainer can still shorten must not be mapped: a copy of ours is.
+Descriptor steady(const Descriptor& file) {
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0) return Descriptor(::dup(file.get()));
+  const int seals = ::fcntl(file.get(), F_GET_SEALS);
+  if (seals >= 0 && (seals & F_SEAL_SHRINK) != 0) return Descriptor(::dup(file.get()));
+  Descriptor copy(::memfd_create("samestep-anchor", MFD_CLOEXEC));
+  off_t offset = 0;
+  while (::sendfile(copy.get(), file.get(), &offset, std::size_t{1} << 30) > 0) {
+  }
+  return copy;
+}
+
+}  // namespace
+
+std::uint64_t default_anchor_budget(const fs::path& run) {
+  std::error_code error;
+  const fs::space_info space = fs::space(run, error);
+  constexpr std::uint64_t most = std::uint64_t{10} << 30;
+  return error ? most : std::min<std::uint64_t>(most, space.available / 10);
+}
+
+std::set<std::uint64_t> anchors_to_drop(std::vector<AnchorEntry> anchors, std::uint64_t budget) {
+  std::set<std::uint64_t> dropped;
+  std::uint64_t bytes = 0;
+  for (const AnchorEntry& anchor : anchors) bytes += anchor.bytes;
+  while (bytes > budget && anchors.size() > 2) {
+    std::size_t best = 1;
+    const auto gap = [&](std::size_t i) { return anchors[i + 1].step - anchors[i - 1].step; };
+    for (std::size_t i = 2; i + 1 < anchors.size(); ++i)
+      if (gap(i) < gap(best)) best = i;
+    bytes -= anchors[best].bytes;
+    dropped.insert(anchors[best].step);
+    anchors.erase(anchors.begin() + static_cast<std::ptrdiff_t>(best));
+  }
+  return dropped;
+}
+
+AnchorKeeper::AnchorKeeper(fs::path run, std::string run_id, const AnchorPolicy& policy, ManifestKeeper& manifest,
+                           Terminal& terminal)
+    : run_(std::move(run)), run_id_(std::move(run_id)), policy_(policy), manifest_(manifest), terminal_(terminal) {}
+
+AnchorKeeper::~AnchorKeeper() {
+  finish();
+}
+
+void AnchorKeeper::finish() {
+  worker_.finish();
+}
+
+void AnchorKeeper::expect(std::uint32_t rank, std::uint64_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  Pace& pace = paces_[rank];
+  if (pace.next == 0) pace.next = static_cast<double>(bytes) / assumed_bytes_a_second + assumed_seconds_a_sync;
+  pace.too_large = bytes > policy_.budget;
+  if (!pace.too_large) return;
+  terminal_.say_once(
+      fmt::format("an anchor takes about {:.1f} MB and does not fit the budget of {:.1f} MB: none will be "
+                  "kept, and a replay starts at step 0 (--anchor-budget raises it)",
+                  static_cast<double>(bytes) / 1e6, static_cast<double>(policy_.budget) / 1e6));
+}
+
+bool AnchorKeeper::ask(std::uint32_t rank) {
+  const std::scoped_lock lock(mutex_);
+  Pace& pace = paces_[rank];
+  if (policy_.every != 0 || pace.asked || pace.too_large) return false;
+  if ((pace.spent + pace.next) > policy_.share * seconds_since(pace.began)) return false;
+  pace.asked = true;
+  return true;
+}
+
+bool AnchorKeeper::may_follow(std::uint32_t rank, std::uint64_t step) const {
+  const std::scoped_lock lock(mutex_);
+  const auto pace = paces_.find(rank);
+  return (policy_.every != 0 && (step + 1) % policy_.every == 0) || (pace != paces_.end() && pace->second.asked);
+}
+
+void AnchorKeeper::keep(std::uint32_t rank, std::uint64_t step, Descriptor file) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (paces_[rank].too_large) return;
+  }
+  worker_.wait_until_left(0);
+  worker_.add([this, rank, step, file = std::make_shared<Descriptor>(std::move(file))] { write(rank, step, *file); });
+}
+
+void AnchorKeeper::write(std::uint32_t rank, std::uint64_t step, const Descriptor& file) {
+  const auto began = Clock::now();
+  try {
+    enter(store(rank, step, file));
+    thin();
+  } catch (const std::exception& error) {
+    terminal_.say_once(fmt::format("{} The training goes on without this anchor.", error.what()));
+    manifest_.add({std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1), rank, "anchor",
+                   step, "", fmt::format("An anchor was not kept: {}", error.what())});
+  }
+  const std::scoped_lock lock(mutex_);
+  Pace& pace = paces_[rank];
+  pace.next = seconds_since(began);
+  pace.spent += pace.next;
+  pace.asked = false;
+}
+
+AnchorEntry AnchorKeeper::store(std::uint32_t rank, std::uint64_t step, const Descriptor& file) const {
+  const Descriptor stable = steady(file);
+  const MappedFile memory(stable.get(), fmt::format("the anchor of step {}", step));
+  Safetensors contents = parse_safetensors(memory.bytes(), fmt::format("the anchor of step {}", step));
+  contents.metadata["run_id"] = run_id_;
+  AnchorEntry entry{step, rank, format::anchor_file(step, rank), 0, {}};
+  std::error_code ignored;
+  fs::create_directories(run_ / format::anchor_folder, ignored);
+  SyncedFile out(run_ / entry.file);
+  const std::string head = safetensors_head(contents.tensors, contents.metadata);
+  out.write(head.data(), head.size());
+  for (const TensorView& tensor : contents.tensors) out.write(tensor.data.data(), tensor.data.size());
+  out.commit();
+  entry.bytes = out.bytes();
+  entry.digest = out.digest();
+  return entry;
+}
+
+void AnchorKeeper::enter(const AnchorEntry& entry) {
+  manifest_.change([&](Manifest& manifest) {
+    auto& anchors = manifest.anchors;
+    const auto order = [](const AnchorEntry& a) { return std::pair(a.rank, a.step); };
+    const auto place = std::ranges::lower_bound(anchors, order(entry), {}, order);
+    // An overlapping segment comes by the same step again: the later state stands.
+    if (place != anchors.end() && order(*place) == order(entry))
+      *place = entry;
+    else
+      anchors.insert(place, entry);
+  });
+  manifest_.renew();
+}
+
+void AnchorKeeper::thin() {
+  std::vector<AnchorEntry> dropped;
+  manifest_.change([&](Manifest& manifest) {
+    std::map<std::uint32_t, std::vector<AnchorEntry>> ranks;
+    for (const AnchorEntry& anchor : manifest.anchors) ranks[anchor.rank].push_back(anchor);
+    for (const auto& [rank, anchors] : ranks) {
+      const auto steps = anchors_to_drop(anchors, policy_.budget / ranks.size());
+      std::erase_if(manifest.anchors, [&, of = rank](const AnchorEntry& anchor) {
+        if (anchor.rank != of || !steps.contains(anchor.step)) return false;
+        dropped.push_back(anchor);
+        return true;
+      });
+    }
+  });
+  if (dropped.empty()) return;
+  // First out of the manifest, then off the disk: a kill in between leaves a file too many, never one too few.
+  manifest_.renew();
+  for (const AnchorEntry& anchor : dropped) ::unlink((run_ / anchor.file).c_str());
+}
+
+}  // namespace samestep

@@ -1,0 +1,54 @@
+#include "replay/recorder/continuation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "replay/run/run_reader.h"
+
+namespace samestep {
+
+namespace {
+
+// A resume is from a recent checkpoint; further back than this nobody waits for the search.
+constexpr std::uint64_t most_looked_at = 100000;
+
+std::optional<std::uint64_t> step_that_left(const RunReader& run, const Digest& weights) {
+  const std::uint64_t end = run.end_step();
+  const std::uint64_t begin = std::max(run.first_step(), end > most_looked_at ? end - most_looked_at : 0);
+  for (std::uint64_t step = end; step-- > begin;)
+    if (run.record(step).of(Lane::weights_out).digest == weights) return step;
+  return std::nullopt;
+}
+
+bool first_step_started_from(const RunReader& run, const Digest& weights) {
+  return run.first_step() == 0 && run.end_step() > 0 && run.record(0).of(Lane::weights_in).digest == weights;
+}
+
+}  // namespace
+
+Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, const Digest& weights_in) {
+  const RunReader reader(run, rank);
+  Continuation found;
+  found.first_step = reader.end_step();
+  if (reader.end_step() == reader.first_step()) {
+    found.text = "It is the first session with steps.";
+  } else if (const auto step = step_that_left(reader, weights_in)) {
+    found.first_step = *step + 1;
+    found.text = fmt::format("Its weights are those after step {}: it goes on at step {}.", *step, found.first_step);
+  } else if (first_step_started_from(reader, weights_in)) {
+    found.first_step = 0;
+    found.text = "Its weights are those before step 0: it starts again from the beginning.";
+  } else {
+    found.text =
+        fmt::format("Its weights are those of no recorded step: it is counted on after the last one, as step {}.",
+                    found.first_step);
+  }
+  if (found.first_step > reader.first_step()) found.chain_before = reader.chain(found.first_step - 1);
+  for (std::uint64_t step = found.first_step; step < reader.end_step(); ++step)
+    found.overlap.push_back(reader.chain(step));
+  return found;
+}
+
+}  // namespace samestep

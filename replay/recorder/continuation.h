@@ -1,0 +1,26 @@
+// Where a session goes on that is not its run's first: after the step whose weights it starts from.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "replay/run/record.h"
+
+namespace samestep {
+
+struct Continuation {
+  std::uint64_t first_step = 0;
+  Digest chain_before;          // of the step before first_step; zeros where that is 0
+  std::vector<Digest> overlap;  // chains of the steps from first_step on that the run already has
+  std::string text;             // one sentence: which step, and what of it fits
+};
+
+// For a session of `rank` whose first weights_in is `weights_in`: after the last step whose weights_out is that; else
+// from step 0 where the run's first step started from the same weights (a restart); else after the last step. A rank
+// without steps begins at 0. `run` must be readable as it lies on disk (its manifest renewed). Throws BrokenInput where
+// it is damaged.
+[[nodiscard]] Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, const Digest& weights_in);
+
+}  // namespace samestep

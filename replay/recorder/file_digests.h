@@ -1,0 +1,60 @@
+// Digests the files that a run was made of (program, libraries, configuration) beside the training. A file whose
+// device, inode, size and both times are known already is not read again: the manifest says which ones were looked up.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernels/digest.h"
+#include "replay/recorder/worker.h"
+
+namespace samestep {
+
+struct FileDigest {
+  std::string path;
+  std::string role;  // "program", "argument", "library"
+  std::uint64_t size = 0;
+  std::int64_t mtime_ns = 0;
+  std::optional<Digest> digest;  // nullopt: could not be read, changed meanwhile, or the time ran out
+  bool cached = false;           // looked up, not read
+};
+[[nodiscard]] nlohmann::json to_json(const FileDigest& file);
+
+class FileDigests {
+ public:
+  // `cache`: the file that remembers digests; empty: none is read or written.
+  explicit FileDigests(std::filesystem::path cache);
+  ~FileDigests();  // gives up what is not done
+
+  // Returns at once. A path given before is not taken twice; what is no regular file is left out.
+  void add(const std::string& path, const std::string& role);
+  // Waits at most `patience` for what is left, and writes the cache. Files by path.
+  [[nodiscard]] std::vector<FileDigest> finish(std::chrono::milliseconds patience);
+
+  // $XDG_CACHE_HOME/samestep/file-digests, else ~/.cache/...; empty where there is no home.
+  [[nodiscard]] static std::filesystem::path default_cache();
+
+ private:
+  void digest(FileDigest file);
+  void load();
+  void save() const;
+
+  std::filesystem::path cache_;
+  std::mutex mutex_;
+  std::set<std::string> taken_;
+  std::vector<FileDigest> done_;
+  std::map<std::string, Digest> known_;  // by identity: device, inode, size, times
+  std::map<std::string, Digest> used_;   // of those, what this run met
+  std::atomic<bool> give_up_ = false;
+  std::size_t added_ = 0;
+  Worker worker_{true};
+};
+
+}  // namespace samestep

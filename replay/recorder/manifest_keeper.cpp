@@ -1,0 +1,72 @@
+#include "replay/recorder/manifest_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace samestep {
+
+namespace {
+
+constexpr std::uint64_t most_of_a_kind = 1000;
+
+}  // namespace
+
+ManifestKeeper::ManifestKeeper(std::filesystem::path run, Manifest manifest)
+    : run_(std::move(run)), manifest_(std::move(manifest)) {}
+
+void ManifestKeeper::change(const std::function<void(Manifest&)>& edit) {
+  const std::scoped_lock lock(changing_);
+  edit(manifest_);
+  changed_ = true;
+}
+
+Manifest ManifestKeeper::copy() const {
+  const std::scoped_lock lock(changing_);
+  return manifest_;
+}
+
+void ManifestKeeper::add(Event event) {
+  const std::scoped_lock lock(changing_);
+  const std::uint64_t count = ++counts_[event.kind];
+  changed_ = true;
+  if (count <= most_of_a_kind)
+    manifest_.events.push_back(std::move(event));
+  else
+    manifest_.what["events_not_kept"][event.kind] = count - most_of_a_kind;
+}
+
+std::map<std::string, std::uint64_t> ManifestKeeper::event_counts() const {
+  const std::scoped_lock lock(changing_);
+  return counts_;
+}
+
+std::string ManifestKeeper::first_event_text(const std::string& kind) const {
+  const std::scoped_lock lock(changing_);
+  const auto found = std::ranges::find(manifest_.events, kind, &Event::kind);
+  return found == manifest_.events.end() ? "" : found->text;
+}
+
+void ManifestKeeper::renew() {
+  const std::scoped_lock one_at_a_time(writing_);
+  Manifest now;
+  {
+    const std::scoped_lock lock(changing_);
+    if (!changed_) return;
+    now = manifest_;
+    changed_ = false;
+  }
+  try {
+    write_manifest(run_, now);
+  } catch (...) {
+    const std::scoped_lock lock(changing_);
+    changed_ = true;
+    throw;
+  }
+}
+
+bool ManifestKeeper::is_renewed() const {
+  const std::scoped_lock lock(changing_);
+  return !changed_;
+}
+
+}  // namespace samestep

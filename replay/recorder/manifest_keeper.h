@@ -1,0 +1,44 @@
+// The manifest of the run being recorded: changed by several threads, renewed on disk as a whole.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "replay/run/manifest.h"
+
+namespace samestep {
+
+// Thread-safe. A renewal never holds up a change: the text is written from a copy.
+class ManifestKeeper {
+ public:
+  ManifestKeeper(std::filesystem::path run, Manifest manifest);
+
+  // Changes the manifest in memory.
+  void change(const std::function<void(Manifest&)>& edit);
+  [[nodiscard]] Manifest copy() const;
+  // Adds an event; of each kind the first 1000 are kept, the others counted.
+  void add(Event event);
+  // Events of each kind, with those that were only counted.
+  [[nodiscard]] std::map<std::string, std::uint64_t> event_counts() const;
+  // The first event of a kind, for the summing up.
+  [[nodiscard]] std::string first_event_text(const std::string& kind) const;
+
+  // Puts on disk what has changed since the last renewal, if anything; afterwards all earlier changes are there. Throws
+  // BrokenInput where the folder cannot be written; the old manifest stays then.
+  void renew();
+  // Nothing changed since the last renewal.
+  [[nodiscard]] bool is_renewed() const;
+
+ private:
+  std::filesystem::path run_;
+  mutable std::mutex changing_;
+  std::mutex writing_;  // taken before changing_
+  Manifest manifest_;
+  std::map<std::string, std::uint64_t> counts_;
+  bool changed_ = true;
+};
+
+}  // namespace samestep

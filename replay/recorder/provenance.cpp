@@ -1,0 +1,153 @@
+#include "replay/recorder/provenance.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "replay/recorder/program_output.h"
+
+namespace samestep {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds git_patience{5};
+constexpr std::size_t most_diff = std::size_t{1} << 20;
+constexpr std::size_t most_untracked = std::size_t{1} << 16;
+
+std::string first_line(const char* file) {
+  std::ifstream in(file);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+// The value of a line "name : value".
+std::string field_of(const char* file, const std::string& name) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with(name)) continue;
+    const std::size_t value = line.find_first_not_of(" \t", line.find(':') + 1);
+    return value == std::string::npos ? "" : line.substr(value);
+  }
+  return "";
+}
+
+std::string user_name() {
+  const passwd* entry = ::getpwuid(::getuid());
+  return entry != nullptr ? entry->pw_name : std::to_string(::getuid());
+}
+
+nlohmann::json job_ids() {
+  auto jobs = nlohmann::json::object();
+  for (const char* name :
+       {"SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "KUBERNETES_POD_NAME"})
+    if (const char* value = std::getenv(name)) jobs[name] = value;
+  return jobs;
+}
+
+// Optional locks are for git's convenience; without them nothing in the checkout is written.
+std::optional<ProgramOutput> git(const fs::path& cwd, std::vector<std::string> words, std::size_t limit) {
+  std::vector<std::string> argv{"git", "--no-optional-locks", "--no-pager"};
+  argv.insert(argv.end(), words.begin(), words.end());
+  return output_of(argv, cwd, git_patience, limit);
+}
+
+std::string trimmed(std::string text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) text.pop_back();
+  return text;
+}
+
+// Where the shell would find a program.
+fs::path program_path(const std::string& word, const fs::path& cwd) {
+  if (word.find('/') != std::string::npos) return cwd / word;
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path != nullptr ? path : "/usr/bin:/bin");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const fs::path candidate = fs::path(folder.empty() ? "." : folder) / word;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::int64_t utc_now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+nlohmann::json describe_revision(const fs::path& cwd) {
+  const auto head = git(cwd, {"rev-parse", "HEAD"}, 128);
+  if (!head) return nullptr;
+  nlohmann::json revision{{"commit", trimmed(head->text)}};
+  if (const auto top = git(cwd, {"rev-parse", "--show-toplevel"}, 4096)) revision["top"] = trimmed(top->text);
+  if (const auto branch = git(cwd, {"rev-parse", "--abbrev-ref", "HEAD"}, 1024))
+    revision["branch"] = trimmed(branch->text);
+  if (const auto diff = git(cwd, {"diff", "--no-ext-diff", "--no-textconv", "HEAD"}, most_diff)) {
+    revision["diff"] = diff->text;
+    revision["diff_cut"] = diff->cut;
+  }
+  if (const auto names = git(cwd, {"ls-files", "--others", "--exclude-standard", "--directory"}, most_untracked)) {
+    revision["untracked"] = nlohmann::json::array();
+    std::istringstream lines(names->text);
+    for (std::string line; std::getline(lines, line);) revision["untracked"].push_back(line);
+  }
+  return revision;
+}
+
+nlohmann::json describe_machine() {
+  utsname system{};
+  ::uname(&system);
+  return {{"processor", field_of("/proc/cpuinfo", "model name")},
+          {"processor_flags", field_of("/proc/cpuinfo", "flags")},
+          {"processors", ::sysconf(_SC_NPROCESSORS_ONLN)},
+          {"cores", this_machine().physical_cores},
+          {"architecture", system.machine},
+          {"kernel", fmt::format("{} {} {}", system.sysname, system.release, system.version)},
+          {"memory_bytes", static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE)},
+          {"gpu_driver", first_line("/proc/driver/nvidia/version")}};
+}
+
+nlohmann::json describe_run(std::span<const std::string> argv, const fs::path& cwd, std::span<const Pin> pins) {
+  utsname system{};
+  ::uname(&system);
+  return {{"argv", argv},
+          {"cwd", cwd.string()},
+          {"user", user_name()},
+          {"host", system.nodename},
+          {"boot_id", first_line("/proc/sys/kernel/random/boot_id")},
+          {"process", ::getpid()},
+          {"job", job_ids()},
+          {"began_ns", utc_now_ns()},
+          {"machine", describe_machine()},
+          {"pins", to_json(pins)},
+          {"environment", kept_environment(current_environment())},
+          {"revision", describe_revision(cwd)}};
+}
+
+std::vector<NamedFile> files_of_command(std::span<const std::string> argv, const fs::path& cwd) {
+  std::vector<NamedFile> files;
+  std::error_code error;
+  const auto add = [&](const fs::path& path, const char* role) {
+    const fs::path real = fs::canonical(path, error);
+    if (!error && fs::is_regular_file(real, error)) files.push_back({real.string(), role});
+  };
+  if (!argv.empty()) add(program_path(argv.front(), cwd), "program");
+  for (const std::string& word : argv.subspan(std::min<std::size_t>(1, argv.size()))) {
+    // "--config=file" names one too.
+    add(cwd / word, "argument");
+    if (const std::size_t equals = word.find('='); word.starts_with('-') && equals != std::string::npos)
+      add(cwd / word.substr(equals + 1), "argument");
+  }
+  return files;
+}
+
+}  // namespace samestep

@@ -1,0 +1,31 @@
+// What ran, who ran it, and where: the part of a manifest that is known before the command starts.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "replay/recorder/pins.h"
+
+namespace samestep {
+
+// {"argv", "cwd", "user", "host", "boot_id", "process", "job", "began_ns", "machine", "pins", "environment",
+// "revision"}; "revision" is null where cwd is in no git checkout (or git does not answer within seconds).
+[[nodiscard]] nlohmann::json describe_run(std::span<const std::string> argv, const std::filesystem::path& cwd,
+                                          std::span<const Pin> pins);
+// HEAD, branch, the uncommitted difference (at most 1 MiB of text), names of untracked files (at most 64 KiB).
+[[nodiscard]] nlohmann::json describe_revision(const std::filesystem::path& cwd);
+// Processor, flags, kernel, memory, GPU driver.
+[[nodiscard]] nlohmann::json describe_machine();
+// The program itself, and the words of the command that are files.
+struct NamedFile {
+  std::string path, role;
+};
+[[nodiscard]] std::vector<NamedFile> files_of_command(std::span<const std::string> argv,
+                                                      const std::filesystem::path& cwd);
+
+[[nodiscard]] std::int64_t utc_now_ns();
+
+}  // namespace samestep

@@ -1,0 +1,61 @@
+// The sink that records: writes each client's steps into a run directory, keeps its anchors, tells what is worth
+// telling. Whatever goes wrong with the disk ends the recording, never the training: it is said once, the clients are
+// told to train on, and what was written stays valid.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replay/recorder/launch.h"
+#include "replay/recorder/sink.h"
+#include "replay/recorder/terminal.h"
+
+namespace samestep {
+
+struct RecordOptions {
+  std::vector<std::string> argv;
+  std::filesystem::path cwd;  // of the command; absolute
+  std::filesystem::path run;  // empty: samestep-runs/<UTC time>-<program> under cwd
+  bool continue_run = false;  // add to `run`, which exists
+  std::uint64_t anchor_every = 0;
+  std::optional<std::uint64_t> anchor_budget;  // bytes
+  std::uint64_t detail_every = 1;
+  std::uint64_t log_budget = std::uint64_t{1} << 30;  // bytes of a rank's logs; said once when passed
+  bool fresh_digests = false;
+};
+
+class RunRecorder : public Sink {
+ public:
+  // Makes (or takes up) the run directory and writes its manifest; says nothing yet. Throws BrokenInput where that
+  // cannot be done: nothing is lost then, the command has not been started.
+  explicit RunRecorder(const RecordOptions& options, Terminal& terminal);
+  ~RunRecorder() override;
+
+  [[nodiscard]] const std::filesystem::path& run() const;
+  // The pins, as changes to the command's environment.
+  [[nodiscard]] EnvironmentChanges environment() const;
+  // The first line: where the recording goes, and what is pinned.
+  void announce() const;
+  // After the server has finished: how the command ended goes into the manifest, digests and anchors are waited for,
+  // the last line is said.
+  void close(const Ending& ending);
+
+  Greeting on_hello(const Client& client) override;
+  std::uint64_t on_start(const Client& client, const protocol::Start& start) override;
+  void on_layout(const Client& client, const Layout& layout) override;
+  protocol::Ack on_step(const Client& client, StepRecord&& record) override;
+  void on_anchor(const Client& client, std::uint64_t step, Descriptor file) override;
+  void on_dump(const Client& client, std::uint64_t step, Descriptor file) override;
+  void on_event(const Client& client, const protocol::Notice& notice) override;
+  void on_end(const Client& client, const ClientEnd& end) override;
+  void on_tick() override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace samestep

@@ -1,0 +1,41 @@
+// One thread that does what it is given, in order: what must not hold up the sink (syncs, copies, digests of files).
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "replay/recorder/quiet_thread.h"
+
+namespace samestep {
+
+class Worker {
+ public:
+  // `low_priority`: runs only where no other program wants the processor.
+  explicit Worker(bool low_priority = false);
+  ~Worker();  // finish()
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // REQUIRES a task that throws nothing.
+  void add(std::function<void()> task);
+  // Waits until at most `most` tasks are waiting or under way.
+  void wait_until_left(std::size_t most);
+  // Does all that was added; nothing can be added afterwards. Idempotent.
+  void finish();
+
+ private:
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> tasks_;
+  std::size_t left_ = 0;
+  bool closed_ = false;
+  bool low_priority_;
+  std::thread thread_;  // last: it uses all the others
+};
+
+}  // namespace samestep
