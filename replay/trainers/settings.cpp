@@ -34,6 +34,8 @@ void add_training(CLI::App& app, Settings& s) {
   app.add_option("--warmup", s.warmup, "Steps until the peak; a cosine follows")->group("Training");
   app.add_option("--weight-decay", s.weight_decay, "Of matrices; vectors decay nowhere")->group("Training");
   app.add_option("--clip", s.clip, "Largest gradient norm, 0: none")->group("Training");
+  app.add_flag("--deterministic", s.deterministic, "Deterministic algorithms and filled memory, as in a recording")
+      ->group("Training");
   app.add_option("--patience", s.patience, "Evaluations without a better one until it stops, 0: never")
       ->group("Training");
 }

@@ -24,6 +24,8 @@ struct Settings {
   double weight_decay = 0.1;
   double clip = 1.0;  // largest norm of all gradients together; 0: no clipping
 
+  bool deterministic = false;  // ask LibTorch for deterministic algorithms and filled memory, as a recording does
+
   std::uint64_t log_every = 10;
   std::uint64_t eval_every = 100;  // 0: only at the end
   std::int64_t eval_batches = 4;   // gpt: batches of the validation text an evaluation reads
