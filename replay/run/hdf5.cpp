@@ -298,17 +298,23 @@ bool has_type(hid_t dataset, hid_t type, const std::string& origin) {
   return H5Tequal(found.get(), type) > 0;
 }
 
-void read_rows(hid_t dataset, hid_t type, std::span<const hsize_t> dims, hsize_t first, hsize_t count,
-               std::span<std::byte> out, const std::string& origin) {
+void read_chunk(hid_t dataset, hsize_t row, std::size_t rank, std::span<std::byte> out, const std::string& origin) {
   quiet();
-  std::vector<hsize_t> start(dims.size(), 0);
-  std::vector<hsize_t> counts(dims.begin(), dims.end());
-  start[0] = first;
-  counts[0] = count;
-  const Handle file_space = simple_space(dims);
-  const Handle memory_space = simple_space(counts);
-  check(H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, start.data(), nullptr, counts.data(), nullptr), origin);
-  check(H5Dread(dataset, type, memory_space.get(), file_space.get(), H5P_DEFAULT, out.data()), origin);
+  std::array<hsize_t, H5S_MAX_RANK> offset{};
+  offset.at(0) = row;
+  hsize_t stored = 0;
+  check(rank <= offset.size() ? H5Dget_chunk_storage_size(dataset, offset.data(), &stored) : -1, origin);
+  if (stored != out.size() + sizeof(std::uint32_t)) {
+    throw BrokenInput(origin + ": has " + std::to_string(stored) + " bytes in the file, expected were " +
+                      std::to_string(out.size() + sizeof(std::uint32_t)));
+  }
+  std::vector<std::byte> bytes(stored);
+  std::uint32_t skipped_filters = 0;
+  check(H5Dread_chunk(dataset, H5P_DEFAULT, offset.data(), &skipped_filters, bytes.data()), origin);
+  std::copy_n(bytes.begin(), out.size(), out.begin());
+  ByteReader stated{std::span(bytes).subspan(out.size()), origin};
+  if (skipped_filters != 0 || stated.u32() != fletcher32(out))
+    throw BrokenInput(origin + ": its checksum does not fit");
 }
 
 void read_attribute(hid_t file, const char* name, hid_t type, std::span<const hsize_t> dims, void* out,

@@ -84,9 +84,9 @@ void refresh(hid_t dataset, const std::string& origin);
 [[nodiscard]] std::vector<hsize_t> extent(hid_t dataset, const std::string& origin);
 [[nodiscard]] std::vector<hsize_t> chunk(hid_t dataset, const std::string& origin);
 [[nodiscard]] bool has_type(hid_t dataset, hid_t type, const std::string& origin);
-// Reads `count` rows from `first`. REQUIRES they lie in the extent and `out` has room for them.
-void read_rows(hid_t dataset, hid_t type, std::span<const hsize_t> dims, hsize_t first, hsize_t count,
-               std::span<std::byte> out, const std::string& origin);
+// Reads chunk number `row` along the first dimension, whole, past HDF5's caches, and checks its Fletcher32. `out` is
+// exactly the chunk's size. Throws BrokenInput where it was never written, has another size, or does not fit its sum.
+void read_chunk(hid_t dataset, hsize_t row, std::size_t rank, std::span<std::byte> out, const std::string& origin);
 // Reads an attribute of exactly this type and these dimensions (none: a scalar).
 void read_attribute(hid_t file, const char* name, hid_t type, std::span<const hsize_t> dims, void* out,
                     const std::string& origin);

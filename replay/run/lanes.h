@@ -26,15 +26,17 @@ enum class Lane : std::uint8_t {
   state = 8,        // whatever else must be restored
 };
 inline constexpr std::size_t lane_count = 9;
-inline constexpr std::array<Lane, lane_count> all_lanes{Lane::weights_in, Lane::rng,       Lane::batch,
-                                                        Lane::hyper,      Lane::loss,      Lane::gradients,
+inline constexpr std::array<Lane, lane_count> all_lanes{Lane::weights_in, Lane::rng,         Lane::batch,
+                                                        Lane::hyper,      Lane::loss,        Lane::gradients,
                                                         Lane::optimizer,  Lane::weights_out, Lane::state};
 
 [[nodiscard]] std::string_view name(Lane lane);
 [[nodiscard]] std::optional<Lane> lane_from_name(std::string_view name);
 
 // A list lane holds any number of tensors a step, in order and without names; the others hold one entry a column.
-[[nodiscard]] constexpr bool is_list(Lane lane) { return lane == Lane::batch || lane == Lane::loss; }
+[[nodiscard]] constexpr bool is_list(Lane lane) {
+  return lane == Lane::batch || lane == Lane::loss;
+}
 
 // What enters a step's root depends on the step number alone.
 inline constexpr std::uint64_t optimizer_period = 16;
@@ -59,12 +61,12 @@ enum class LaneStatus : std::uint8_t {
 // Why a lane is absent.
 enum class AbsentReason : std::uint8_t {
   none = 0,
-  off_schedule = 1,      // the optimizer's state is read every 16th step, named state at anchors
-  batch_not_given = 2,   // the program never called step.batch()
-  loss_not_given = 3,    // the program never called step.loss()
-  update_skipped = 4,    // the step made no update
-  unknown_optimizer = 5, // an optimizer class whose state cannot be read
-  nothing_there = 6,     // e.g. no named state
+  off_schedule = 1,       // the optimizer's state is read every 16th step, named state at anchors
+  batch_not_given = 2,    // the program never called step.batch()
+  loss_not_given = 3,     // the program never called step.loss()
+  update_skipped = 4,     // the step made no update
+  unknown_optimizer = 5,  // an optimizer class whose state cannot be read
+  nothing_there = 6,      // e.g. no named state
 };
 [[nodiscard]] std::string_view describe(AbsentReason reason);
 

@@ -18,14 +18,14 @@ namespace samestep {
 struct SegmentEntry {
   std::uint32_t rank = 0;
   std::uint32_t number = 0;
-  std::string file;               // relative to the run; empty while no step was committed
+  std::string file;  // relative to the run; empty while no step was committed
   std::uint64_t first_step = 0;
   std::uint64_t steps = 0;        // committed when this manifest was written; a growing log may hold more
   std::string ended = "running";  // "running", "closed", "killed by signal 9", "exited with code 1", "lost", ...
   std::optional<Digest> digest;   // of the whole file, once it has ended
   std::optional<Digest> chain;    // after its last step, once it has ended
   std::optional<Digest> log_chain;
-  std::int64_t began_ns = 0;      // UTC nanoseconds
+  std::int64_t began_ns = 0;  // UTC nanoseconds
   std::int64_t ended_ns = 0;
   nlohmann::json process = nlohmann::json::object();      // pid, program, world size, ...
   nlohmann::json environment = nlohmann::json::object();  // lane `environment`: effective values, libraries, hardware
@@ -34,19 +34,19 @@ struct SegmentEntry {
 struct AnchorEntry {
   std::uint64_t step = 0;  // S: the state after S updates
   std::uint32_t rank = 0;
-  std::string file;        // "anchors/000000200-r0000.safetensors"
+  std::string file;  // "anchors/000000200-r0000.safetensors"
   std::uint64_t bytes = 0;
-  Digest digest;           // of the whole file
+  Digest digest;  // of the whole file
 };
 
 // Something worth telling of a single run.
 struct Event {
   std::int64_t utc_ns = 0;
   std::uint32_t rank = 0;
-  std::string kind;                  // "state_edited", "slow_step", "gap", "kill", "resume", "environment", ...
+  std::string kind;  // "state_edited", "slow_step", "gap", "kill", "resume", "environment", ...
   std::optional<std::uint64_t> step;
-  std::string tensor;                // empty where none
-  std::string text;                  // one sentence
+  std::string tensor;  // empty where none
+  std::string text;    // one sentence
 };
 
 struct Manifest {

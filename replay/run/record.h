@@ -39,7 +39,7 @@ struct Layout {
 };
 
 enum class Presence : std::uint8_t {
-  absent = 0,     // this step does not cover the column (another optimizer's, or frozen)
+  absent = 0,  // this step does not cover the column (another optimizer's, or frozen)
   present = 1,
   undefined = 2,  // covered, and there is no tensor: an undefined gradient
 };
@@ -56,21 +56,21 @@ struct ListItem {
 struct LaneRecord {
   LaneStatus status = LaneStatus::absent;
   AbsentReason reason = AbsentReason::none;
-  Digest digest;                      // of the lane; zero where absent
-  std::vector<Presence> presence;     // named lanes
-  std::vector<Digest> digests;        // named lanes except hyper; empty where detail was thinned
-  std::vector<double> values;         // hyper: one a column. loss: one an item, the scalar (else its sum) as double
-  std::vector<ListItem> items;        // list lanes
-  std::vector<Summary> summaries;     // on schedule: gradients, weights_out, optimizer; else empty
+  Digest digest;                   // of the lane; zero where absent
+  std::vector<Presence> presence;  // named lanes
+  std::vector<Digest> digests;     // named lanes except hyper; empty where detail was thinned
+  std::vector<double> values;      // hyper: one a column. loss: one an item, the scalar (else its sum) as double
+  std::vector<ListItem> items;     // list lanes
+  std::vector<Summary> summaries;  // on schedule: gradients, weights_out, optimizer; else empty
 };
 
 // Beside the lanes; never enters a root.
 struct StepTiming {
-  std::int64_t began_ns = 0;        // UTC, nanoseconds since 1970, at F
-  std::int64_t duration_ns = 0;     // from the previous step's O (or the session's start) to this step's O
-  std::int64_t waited_ns = 0;       // of that, waiting for acknowledgements
-  std::int64_t capture_ns = 0;      // of that, spent in digests and summaries
-  std::uint64_t peak_memory = 0;    // bytes, resident, of the process so far
+  std::int64_t began_ns = 0;      // UTC, nanoseconds since 1970, at F
+  std::int64_t duration_ns = 0;   // from the previous step's O (or the session's start) to this step's O
+  std::int64_t waited_ns = 0;     // of that, waiting for acknowledgements
+  std::int64_t capture_ns = 0;    // of that, spent in digests and summaries
+  std::uint64_t peak_memory = 0;  // bytes, resident, of the process so far
   std::uint64_t peak_device_memory = 0;
   std::uint32_t rank = 0;
   std::uint32_t world_size = 1;

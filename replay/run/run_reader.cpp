@@ -227,7 +227,9 @@ RunReader::RunReader(RunReader&&) noexcept = default;
 const std::filesystem::path& RunReader::path() const {
   return state_->run;
 }
-std::uint32_t RunReader::rank() const { return state_->rank; }
+std::uint32_t RunReader::rank() const {
+  return state_->rank;
+}
 const Manifest& RunReader::manifest() const {
   return state_->manifest;
 }
@@ -253,12 +255,10 @@ const Layout& RunReader::layout(std::uint64_t step) const {
 std::vector<RunReader::Point> RunReader::points(std::uint64_t begin, std::uint64_t end) const {
   std::vector<Point> points;
   for (const Piece& piece : state_->line) {
-    const std::uint64_t first = std::max(begin, piece.begin);
-    const std::uint64_t last = std::min(end, piece.end);
-    if (first >= last) continue;
-    for (const auto& scalars : state_->segments[piece.segment].log.scalars(first, last)) {
-      const StepRecord& record = scalars.row.record;
-      points.push_back({record.step, scalars.loss, scalars.row.loss_values > 0, record.timing});
+    const SegmentReader& log = state_->segments[piece.segment].log;
+    for (std::uint64_t step = std::max(begin, piece.begin); step < std::min(end, piece.end); ++step) {
+      const SegmentReader::Scalars scalars = log.scalars(step);
+      points.push_back({step, scalars.loss, scalars.row.loss_values > 0, scalars.row.record.timing});
     }
   }
   return points;

@@ -9,7 +9,6 @@ namespace samestep {
 namespace {
 
 constexpr std::array<hsize_t, 1> digest_dims{32};
-constexpr std::uint64_t rows_at_once = 1024;
 
 std::string at_step(const std::string& file, std::uint64_t step) {
   return file + ": step " + std::to_string(step);
@@ -69,7 +68,7 @@ std::string SegmentReader::layout_text() const {
                     hdf5::has_type(dataset.get(), type.get(), what) && hdf5::chunk(dataset.get(), what) == dims;
   if (!fits) throw BrokenInput(what + " is not a table of tensors");
   std::string text(dims[0], '\0');
-  hdf5::read_rows(dataset.get(), type.get(), dims, 0, dims[0], std::as_writable_bytes(std::span(text)), what);
+  hdf5::read_chunk(dataset.get(), 0, 1, std::as_writable_bytes(std::span(text)), what);
   return text;
 }
 
@@ -115,19 +114,14 @@ const SegmentReader::Opened& SegmentReader::opened(const Rows& rows) const {
 
 // --- Rows -------------------------------------------------------------------------------------------------------
 
-std::vector<std::byte> SegmentReader::read(const Rows& rows, std::uint64_t begin, std::uint64_t count) const {
-  const std::string what = at_step(file_, begin) + ", " + rows.path;
-  const Opened& from = opened(rows);
-  const std::uint64_t first = begin - header_.first_step;
-  if (first + count > from.dims[0]) throw BrokenInput(what + " ends early");
-  std::vector<std::byte> bytes(rows.row_bytes() * count);
-  hdf5::read_rows(from.dataset.get(), from.type.get(), from.dims, first, count, bytes, what);
-  return bytes;
-}
-
 ByteReader SegmentReader::row(const Rows& rows, std::uint64_t step) const {
-  buffer_ = read(rows, step, 1);
-  return {buffer_, at_step(file_, step) + ", " + rows.path};
+  const std::string what = at_step(file_, step) + ", " + rows.path;
+  const Opened& from = opened(rows);
+  const std::uint64_t number = step - header_.first_step;
+  if (number >= from.dims[0]) throw BrokenInput(what + " ends early");
+  buffer_.resize(rows.row_bytes());
+  hdf5::read_chunk(from.dataset.get(), number, from.dims.size(), buffer_, what);
+  return {buffer_, what};
 }
 
 Digest SegmentReader::digest_row(const char* path, std::uint64_t step) const {
@@ -156,25 +150,15 @@ SegmentReader::Links SegmentReader::links_before(std::uint64_t step) const {
   return {chain(step - 1), log_chain(step - 1)};
 }
 
-std::vector<SegmentReader::Scalars> SegmentReader::scalars(std::uint64_t begin, std::uint64_t end) const {
-  const Rows losses = rows_of(Lane::loss, Kind::value, layout_, slots_);
-  std::vector<Scalars> list;
-  list.reserve(end - begin);
-  for (std::uint64_t first = begin; first < end; first += rows_at_once) {
-    const std::uint64_t count = std::min(rows_at_once, end - first);
-    const std::vector<std::byte> bytes = read(rows_of_steps(), first, count);
-    const bool any = opened(losses).dims[0] >= first - header_.first_step + count;
-    const std::vector<std::byte> values = any ? read(losses, first, count) : std::vector<std::byte>{};
-    for (std::uint64_t i = 0; i < count; ++i) {
-      Scalars& one = list.emplace_back();
-      one.row =
-          decode_step_row(std::span(bytes).subspan(i * step_row_bytes, step_row_bytes), at_step(file_, first + i));
-      if (!any || one.row.loss_values > slots_) continue;
-      ByteReader in{std::span(values).subspan(i * losses.row_bytes(), losses.row_bytes()), file_};
-      for (std::uint32_t k = 0; k < one.row.loss_values; ++k) one.loss += in.f64();
-    }
-  }
-  return list;
+SegmentReader::Scalars SegmentReader::scalars(std::uint64_t step) const {
+  Scalars scalars;
+  ByteReader bytes = row(rows_of_steps(), step);
+  scalars.row = decode_step_row(bytes.raw(step_row_bytes), at_step(file_, step));
+  const std::uint8_t flags = scalars.row.flags[static_cast<std::size_t>(Lane::loss)];
+  if ((flags & stored_values) == 0) return scalars;
+  ByteReader values = row(rows_of(Lane::loss, Kind::value, layout_, slots_), step);
+  for (const double value : take_values(values, scalars.row.loss_values)) scalars.loss += value;
+  return scalars;
 }
 
 // --- Records ----------------------------------------------------------------------------------------------------

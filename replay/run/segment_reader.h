@@ -38,12 +38,12 @@ class SegmentReader {
   // Every record in turn, the digest of each carried on to the next.
   void check_all() const;
 
-  // Scalars of the steps [begin, end), and the sum of each one's losses (not checked against the root).
+  // Scalars of a step and the sum of its losses; cheap, and not checked against the root.
   struct Scalars {
     StepRow row;
     double loss = 0;
   };
-  [[nodiscard]] std::vector<Scalars> scalars(std::uint64_t begin, std::uint64_t end) const;
+  [[nodiscard]] Scalars scalars(std::uint64_t step) const;
 
  private:
   struct Opened {
@@ -61,7 +61,6 @@ class SegmentReader {
   void read_attribute(const char* name, const hdf5::Handle& type, std::span<const hsize_t> dims, void* out) const;
   [[nodiscard]] Opened open(const Rows& rows) const;
   [[nodiscard]] const Opened& opened(const Rows& rows) const;
-  [[nodiscard]] std::vector<std::byte> read(const Rows& rows, std::uint64_t begin, std::uint64_t count) const;
   [[nodiscard]] ByteReader row(const Rows& rows, std::uint64_t step) const;
   [[nodiscard]] Digest digest_row(const char* path, std::uint64_t step) const;
   [[nodiscard]] StepRecord assemble(std::uint64_t step) const;
