@@ -50,11 +50,11 @@ SAMESTEP_INLINE std::uint32_t rotate_right(std::uint32_t word) {
 // The quarter round G on the words a, b, c, d of the state.
 template <int a, int b, int c, int d, class Word>
 SAMESTEP_INLINE void quarter(Word (&v)[16], Word x, Word y) {
-  v[a] = v[a] + v[b] + x;
+  v[a] = v[a] + x + v[b];
   v[d] = rotate_right<16>(v[d] ^ v[a]);
   v[c] = v[c] + v[d];
   v[b] = rotate_right<12>(v[b] ^ v[c]);
-  v[a] = v[a] + v[b] + y;
+  v[a] = v[a] + y + v[b];
   v[d] = rotate_right<8>(v[d] ^ v[a]);
   v[c] = v[c] + v[d];
   v[b] = rotate_right<7>(v[b] ^ v[c]);
