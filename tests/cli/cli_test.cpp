@@ -1,0 +1,216 @@
+// The `samestep` program as a user meets it: real processes, real run directories, exit codes, JSON.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "replay/compare/verdict.h"
+#include "tests/compare/memory_run.h"
+#include "tests/player/written_run.h"
+
+namespace samestep {
+namespace {
+
+using nlohmann::json;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::Lt;
+using ::testing::Not;
+using ::testing::StartsWith;
+using testing::WrittenRun;
+
+struct Answer {
+  int code = -1;
+  std::string out;
+  std::string error;
+};
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class Cli : public ::testing::Test {
+ protected:
+  Answer samestep(const std::string& words, const std::string& before = "") {
+    const auto out = folder_ / "stdout";
+    const auto error = folder_ / "stderr";
+    const std::string line = "cd " + folder_.path().string() + " && " + before + " " SAMESTEP_PROGRAM " " + words + " >" +
+                             out.string() + " 2>" + error.string() + " </dev/null";
+    const int status = std::system(line.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(out), text_of(error)};
+  }
+  void write(const std::string& name, WrittenRun run = {}) {
+    if (run.argv.front() == "frames_trainer") run.argv.front() = SAMESTEP_FRAMES_TRAINER;
+    testing::write(run, folder_ / name);
+  }
+  static WrittenRun edited(Lane lane, std::uint64_t at) {
+    WrittenRun run;
+    run.edit = [=](StepRecord& record, const Layout& layout) {
+      if (record.step >= at && record.of(lane).status == LaneStatus::captured) testing::spoil(record, lane, 0, layout);
+    };
+    return run;
+  }
+
+  testing::Folder folder_;
+};
+
+TEST_F(Cli, EveryHelpEndsWithAnExampleAndTheExitCodes) {
+  for (const std::string verb : {"", "record", "replay", "diff", "inspect"}) {
+    const Answer answer = samestep(verb + " --help");
+    EXPECT_EQ(answer.code, 0) << verb;
+    const std::size_t example = answer.out.find("Example:");
+    ASSERT_NE(example, std::string::npos) << verb;
+    EXPECT_GT(answer.out.find("Exit codes:"), example) << verb;
+  }
+}
+
+TEST_F(Cli, VersionNamesFormatAndTorch) {
+  const Answer answer = samestep("--version");
+  EXPECT_EQ(answer.code, 0);
+  EXPECT_THAT(answer.out, HasSubstr("run format 1"));
+  EXPECT_THAT(answer.out, HasSubstr("torch"));
+}
+
+TEST_F(Cli, AMistakeIsOneLineAndExitTwo) {
+  for (const std::string words : {"", "nonsense", "diff", "diff only-one", "inspect nowhere", "diff nowhere elsewhere",
+                                  "replay nowhere", "inspect . --no-such-option"}) {
+    const Answer answer = samestep(words);
+    EXPECT_EQ(answer.code, 2) << words;
+    EXPECT_THAT(answer.error, StartsWith("samestep: ")) << words;
+    EXPECT_EQ(std::count(answer.error.begin(), answer.error.end(), '\n'), 1) << answer.error;
+    EXPECT_EQ(answer.out, "") << words;
+  }
+}
+
+TEST_F(Cli, AnErrorWithJsonIsAnObject) {
+  const Answer answer = samestep("diff nowhere elsewhere --json");
+  EXPECT_EQ(answer.code, 2);
+  EXPECT_TRUE(json::parse(answer.out)["verdict"].is_null());
+  EXPECT_THAT(json::parse(answer.out)["error"].get<std::string>(), HasSubstr("nowhere"));
+}
+
+TEST_F(Cli, DiffOfEqualRunsIsTheSame) {
+  write("a");
+  write("b");
+  const Answer answer = samestep("diff a b --json");
+  EXPECT_EQ(answer.code, 0) << answer.out << answer.error;
+  EXPECT_EQ(json::parse(answer.out)["verdict"], "same");
+  EXPECT_EQ(json::parse(answer.out)["steps_compared"], 40);
+  EXPECT_THAT(samestep("diff a b").out, StartsWith("same: 40 steps compared"));
+}
+
+TEST_F(Cli, DiffNamesStepLaneAndTensor) {
+  write("a");
+  write("b", edited(Lane::gradients, 23));
+  const Answer answer = samestep("diff a b --json");
+  EXPECT_EQ(answer.code, 1);
+  const json verdict = json::parse(answer.out);
+  EXPECT_EQ(verdict["verdict"], "diverged");
+  EXPECT_EQ(verdict["class"], "backward");
+  EXPECT_EQ(verdict["step"], 23);
+  EXPECT_EQ(verdict["lane"], "gradients");
+  EXPECT_EQ(verdict["tensor"], "body.weight");
+  EXPECT_EQ(verdict["reproduce"], "samestep diff a b");
+}
+
+TEST_F(Cli, DiffUnderOtherSettingsIsIncomparableUnlessTheyAreIgnored) {
+  write("a");
+  WrittenRun other = edited(Lane::gradients, 23);
+  other.threads = 1;
+  write("b", other);
+  EXPECT_EQ(samestep("diff a b").code, 3);
+  EXPECT_EQ(samestep("diff a b --ignore-environment").code, 1);
+}
+
+TEST_F(Cli, DiffNeverCallsAnEditedRunTheSame) {
+  write("a");
+  write("b");
+  const auto log = folder_ / "b/log-r0000-s0000.h5";
+  const auto size = std::filesystem::file_size(log);
+  for (std::uintmax_t at : {size / 3, size / 2, size - 100}) {
+    const std::string whole = text_of(log);
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    std::ofstream(log, std::ios::binary) << damaged;
+    EXPECT_THAT(samestep("diff a b").code, ::testing::AnyOf(2, 4)) << at;
+    std::ofstream(log, std::ios::binary) << whole;
+  }
+  EXPECT_EQ(samestep("diff a b").code, 0);
+}
+
+TEST_F(Cli, InspectAsJsonHasStepsSegmentsAnchorsEventsChainAndLoss) {
+  WrittenRun run;
+  run.ended = "killed by signal 9";
+  write("a", run);
+  const Answer answer = samestep("inspect a --tensors --json");
+  ASSERT_EQ(answer.code, 0) << answer.error;
+  const json shown = json::parse(answer.out);
+  EXPECT_EQ(shown["steps"], 40);
+  EXPECT_EQ(shown["segments"].size(), 1U);
+  EXPECT_EQ(shown["segments"][0]["ended"], "killed by signal 9");
+  EXPECT_TRUE(shown["anchors"].is_array());
+  EXPECT_TRUE(shown["events"].is_array());
+  EXPECT_EQ(shown["chain"].get<std::string>().size(), 64U);
+  EXPECT_EQ(shown["loss"].size(), 40U);
+  EXPECT_EQ(shown["loss"][0]["loss"], 3.0);
+  EXPECT_EQ(shown["tensors"][1]["name"], "head.weight");
+}
+
+TEST_F(Cli, InspectDrawsTheLossInBrailleOrAscii) {
+  write("a");
+  EXPECT_THAT(samestep("inspect a", "LC_ALL=C.UTF-8").out, HasSubstr("\xe2\xa0"));
+  const std::string ascii = samestep("inspect a", "LC_ALL=C").out;
+  EXPECT_THAT(ascii, HasSubstr("*"));
+  EXPECT_THAT(std::vector<int>(ascii.begin(), ascii.end()), Each(::testing::Ge(0)));
+}
+
+TEST_F(Cli, ReplayOfTheRecordedCommandIsTheSameAndLeavesItsFolder) {
+  write("a");
+  const Answer answer = samestep("replay a --json");
+  EXPECT_EQ(answer.code, 0) << answer.out << answer.error;
+  EXPECT_EQ(json::parse(answer.out)["verdict"], "same");
+  EXPECT_THAT(answer.error, HasSubstr("samestep: replaying"));
+  EXPECT_EQ(text_of(folder_ / "samestep-runs/.gitignore"), "*\n");
+}
+
+TEST_F(Cli, ReplayGivesWordsAfterTheDashesToTheCommandUnread) {
+  write("a");
+  const Answer answer = samestep("replay a --to 20 -- " SAMESTEP_FRAMES_TRAINER " --steps 40 --edit batch:7");
+  EXPECT_EQ(answer.code, 1) << answer.out << answer.error;
+  EXPECT_THAT(answer.out, StartsWith("diverged (batch): step 7, batch, #0"));
+}
+
+TEST_F(Cli, ReplaySavedCanBeDiffed) {
+  write("a");
+  EXPECT_EQ(samestep("replay a --save kept -- " SAMESTEP_FRAMES_TRAINER).code, 0);
+  const Answer answer = samestep("diff a kept --json");
+  EXPECT_EQ(answer.code, 0) << answer.out << answer.error;
+  EXPECT_EQ(json::parse(answer.out)["steps_compared"], 40);
+}
+
+TEST_F(Cli, ReplayOfWhatDoesNotStartExits125) {
+  write("a");
+  EXPECT_EQ(samestep("replay a -- /nowhere/trainer").code, 125);
+}
+
+TEST_F(Cli, StartsInMilliseconds) {
+  write("a");
+  for (const std::string words : {"--help", "inspect a", "diff a a"}) {
+    double best = 1e9;  // of several: the machine may be busy
+    for (int i = 0; i < 10; ++i) {
+      const auto began = std::chrono::steady_clock::now();
+      ASSERT_EQ(samestep(words).code, 0);
+      best = std::min(best, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
+    }
+    std::printf("samestep %s: %.1f ms with its shell\n", words.c_str(), best);
+    EXPECT_LT(best, SAMESTEP_START_LIMIT_MS) << words;
+  }
+}
+
+}  // namespace
+}  // namespace samestep
