@@ -72,6 +72,10 @@ void write_attribute(hid_t file, const char* name, hid_t type, std::span<const h
 void start_swmr(hid_t file, const std::string& origin);
 void flush(hid_t file, const std::string& origin);
 void sync_to_disk(hid_t file, const std::string& origin);  // fsync
+// After a failed write: whatever HDF5 still writes to `file`, closing it included, goes nowhere, and the file on disk
+// stays as it is. Closing it the usual way on a full disk states an end of file that was never reached, and no reader
+// opens that.
+void abandon(hid_t file) noexcept;
 
 // --- Reading ----------------------------------------------------------------------------------------------------
 

@@ -108,6 +108,7 @@ struct SegmentWriter::State {
   std::map<std::string, RowDataset> datasets;
 
   void create(const std::filesystem::path& path);
+  void discard();
   void add(const Rows& rows, hsize_t ahead = rows_ahead);
   void put(const Rows& rows, std::vector<std::byte> bytes);
   void put_lane(Lane lane, const LaneRecord& record);
@@ -141,6 +142,16 @@ void SegmentWriter::State::create(const std::filesystem::path& path) {
   hdf5::start_swmr(h5.get(), file);
   chain = header.chain_before;
   log_chain = segment_digest(header, text);
+}
+
+// Of a file that could not even be begun nothing is left. One that was there before is not ours.
+void SegmentWriter::State::discard() {
+  if (!h5) return;
+  hdf5::abandon(h5.get());
+  datasets.clear();
+  h5.reset();
+  std::error_code error;
+  std::filesystem::remove(file, error);
 }
 
 void SegmentWriter::State::put(const Rows& rows, std::vector<std::byte> bytes) {
@@ -203,10 +214,15 @@ SegmentWriter::SegmentWriter(const std::filesystem::path& file, const SegmentHea
   state_->slots = std::clamp<std::size_t>(list_slots, 1, format::max_slots);
   state_->detail_every = std::max<std::uint64_t>(detail_every, 1);
   state_->sync_every = sync_every;
-  state_->create(file);
+  try {
+    state_->create(file);
+  } catch (...) {
+    state_->discard();
+    throw;
+  }
 }
 
-SegmentWriter::~SegmentWriter() = default;
+SegmentWriter::~SegmentWriter() = default;  // handles close themselves
 SegmentWriter::SegmentWriter(SegmentWriter&&) noexcept = default;
 SegmentWriter& SegmentWriter::operator=(SegmentWriter&&) noexcept = default;
 
@@ -223,6 +239,7 @@ void SegmentWriter::append(StepRecord& record, Detail detail) {
     state.put_record(record);
     state.commit(record);
   } catch (const BrokenInput& error) {
+    hdf5::abandon(state.h5.get());
     throw BrokenInput(state.file + ": step " + std::to_string(record.step) + " could not be stored: " + error.what());
   }
   state.failed = false;
