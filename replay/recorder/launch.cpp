@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
@@ -14,6 +13,7 @@
 #include <cstring>
 
 #include "replay/recorder/pins.h"
+#include "replay/recorder/process.h"
 
 namespace samestep {
 
@@ -166,7 +166,7 @@ bool means_stop(const signalfd_siginfo& info) {
 
 // Waits for the end of `pid`, passing signals on. Leaves it unreaped, so that the server can still ask how it ended.
 void wait_for_end(pid_t pid, const Signals& signals) {
-  const Descriptor process(::pidfd_open(pid, 0));
+  const Descriptor process = open_process(pid);
   for (;;) {
     std::array<pollfd, 2> entries{pollfd{signals.descriptor(), POLLIN, 0}, pollfd{process.get(), POLLIN, 0}};
     ::poll(entries.data(), entries.size(), process ? -1 : tick_milliseconds);

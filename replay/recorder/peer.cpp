@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <csignal>
 #include <utility>
+
+#include "replay/recorder/process.h"
 
 namespace samestep {
 
@@ -64,7 +66,7 @@ Peer::Peer(std::uint64_t number, Descriptor socket) : connection(socket.release(
   client.number = number;
   client.pid = pid_of(connection.socket());
   bound_sending(connection.socket());
-  if (client.pid > 0) process_ = Descriptor(::pidfd_open(client.pid, 0));
+  if (client.pid > 0) process_ = open_process(client.pid);
 }
 
 bool Peer::process_ended() const {

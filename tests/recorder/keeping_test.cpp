@@ -1,0 +1,133 @@
+// Rules of the recorder that need no process: which anchors stay, what is told of a run, which files are read.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "replay/recorder/anchor_keeper.h"
+#include "replay/recorder/file_digests.h"
+#include "replay/recorder/observations.h"
+#include "replay/recorder/program_output.h"
+#include "replay/recorder/provenance.h"
+
+namespace samestep {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::SizeIs;
+
+std::vector<AnchorEntry> anchors(std::initializer_list<std::uint64_t> steps) {
+  std::vector<AnchorEntry> list;
+  for (const std::uint64_t step : steps) list.push_back({step, 0, "", 10, {}});
+  return list;
+}
+
+TEST(AnchorThinning, KeepsFirstAndLastAndTheGapsEven) {
+  EXPECT_THAT(anchors_to_drop(anchors({10, 20, 30, 40, 50}), 30), ElementsAre(20, 40));
+  EXPECT_THAT(anchors_to_drop(anchors({10, 100, 101, 200}), 30), ::testing::AnyOf(ElementsAre(100), ElementsAre(101)));
+  EXPECT_THAT(anchors_to_drop(anchors({10, 20, 30}), 5), ElementsAre(20));
+  EXPECT_TRUE(anchors_to_drop(anchors({10, 20, 30}), 30).empty());
+}
+
+StepTiming timing(std::int64_t began_ns, std::int64_t duration_ns) {
+  StepTiming timing;
+  timing.began_ns = began_ns;
+  timing.duration_ns = duration_ns;
+  return timing;
+}
+
+TEST(Pace, TellsASleepInsideAStepFromOneBetweenSteps) {
+  constexpr std::int64_t ms = 1'000'000;
+  for (const bool between : {false, true}) {
+    Pace pace;
+    std::int64_t now = 0;
+    for (int i = 0; i < 20; ++i, now += 20 * ms) EXPECT_FALSE(pace.observe(timing(now, 20 * ms), now + 20 * ms));
+    const auto found = pace.observe(timing(between ? now + 900 * ms : now, 1000 * ms), now + 1000 * ms);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->between_steps, between);
+    EXPECT_NEAR(found->usual_seconds, 0.02, 1e-9);
+  }
+}
+
+TEST(Pace, DoesNotCallWaitingForTheRecorderSlow) {
+  Pace pace;
+  for (int i = 0; i < 20; ++i) EXPECT_FALSE(pace.observe(timing(0, 20'000'000), 0));
+  StepTiming waited = timing(0, 1'000'000'000);
+  waited.waited_ns = 980'000'000;
+  EXPECT_FALSE(pace.observe(waited, 0));
+}
+
+class FileDigestsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "samestep-digests-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    std::ofstream(folder_ / "library.so") << "code";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::vector<FileDigest> digest_all() {
+    FileDigests files(folder_ / "cache" / "digests");
+    files.add((folder_ / "library.so").string(), "library");
+    files.add((folder_ / "library.so").string(), "library");
+    files.add((folder_ / "missing").string(), "library");
+    files.add(folder_.string(), "library");
+    return files.finish(std::chrono::seconds(10));
+  }
+  fs::path folder_;
+};
+
+TEST_F(FileDigestsTest, ReadEachFileOnceAndRememberIt) {
+  const auto first = digest_all();
+  ASSERT_THAT(first, SizeIs(1));
+  EXPECT_EQ(first[0].digest, digest("code"));
+  EXPECT_FALSE(first[0].cached);
+  const auto second = digest_all();
+  EXPECT_TRUE(second.at(0).cached);
+  EXPECT_EQ(second.at(0).digest, digest("code"));
+}
+
+TEST_F(FileDigestsTest, SeeAnEditWhoseTimeWasPutBack) {
+  digest_all();
+  const auto time = fs::last_write_time(folder_ / "library.so");
+  std::ofstream(folder_ / "library.so") << "evil";
+  fs::last_write_time(folder_ / "library.so", time);
+  const auto after = digest_all();
+  EXPECT_FALSE(after.at(0).cached);
+  EXPECT_EQ(after.at(0).digest, digest("evil"));
+}
+
+TEST(ProgramOutput, IsCutAndIsNotWaitedForForever) {
+  const std::vector<std::string> much{"sh", "-c", "yes | head -c 100000"}, slow{"sleep", "10"}, fails{"false"};
+  const auto cut = output_of(much, "", std::chrono::seconds(10), 1000);
+  ASSERT_TRUE(cut);
+  EXPECT_EQ(cut->text.size(), 1000u);
+  EXPECT_TRUE(cut->cut);
+  EXPECT_FALSE(output_of(slow, "", std::chrono::milliseconds(50), 1000));
+  EXPECT_FALSE(output_of(fails, "", std::chrono::seconds(10), 1000));
+}
+
+TEST(Revision, HasHeadBranchAndUncommittedWork) {
+  std::string name = (fs::temp_directory_path() / "samestep-git-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(name.data()), nullptr);
+  const fs::path folder = name;
+  const std::string setup =
+      "git init -q -b trunk . && git config user.email a@b && git config user.name a && echo one > file && git add "
+      "file && "
+      "git commit -qm first && echo two > file && echo new > untracked";
+  const std::vector<std::string> shell{"sh", "-c", setup};
+  ASSERT_TRUE(output_of(shell, folder, std::chrono::seconds(20), 1000));
+  const auto revision = describe_revision(folder);
+  EXPECT_EQ(revision["branch"], "trunk");
+  EXPECT_EQ(revision["commit"].get<std::string>().size(), 40u);
+  EXPECT_THAT(revision["diff"].get<std::string>(), ::testing::HasSubstr("+two"));
+  EXPECT_EQ(revision["untracked"], nlohmann::json({"untracked"}));
+  fs::remove_all(folder);
+  EXPECT_TRUE(describe_revision("/").is_null());
+}
+
+}  // namespace
+}  // namespace samestep

@@ -1,0 +1,457 @@
+// What `record` leaves behind, however the command ends.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "replay/checkpoint/safetensors.h"
+#include "replay/run/run_reader.h"
+#include "tests/recorder/recording.h"
+
+namespace samestep::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+std::size_t lines_of(const std::string& text) {
+  return static_cast<std::size_t>(std::ranges::count(text, '\n'));
+}
+
+TEST(Record, KeepsEveryStepAndClosesTheLog) {
+  Recording recording;
+  EXPECT_EQ(recording.record({"--steps", "50"}), 0) << recording.said;
+  const RunReader run(recording.run());
+  EXPECT_EQ(run.first_step(), 0u);
+  EXPECT_EQ(run.end_step(), 50u);
+  run.check_integrity();
+  const Manifest manifest = recording.manifest();
+  ASSERT_THAT(manifest.segments, SizeIs(1));
+  EXPECT_EQ(manifest.segments[0].ended, "closed");
+  EXPECT_EQ(manifest.segments[0].chain, run.chain(49));
+  EXPECT_TRUE(manifest.segments[0].digest.has_value());
+  EXPECT_THAT(recording.acknowledged(), SizeIs(50));
+}
+
+TEST(Record, SaysAFirstAndALastLineAndNothingElse) {
+  Recording recording;
+  recording.record({"--steps", "20"});
+  EXPECT_EQ(lines_of(recording.said), 2u) << recording.said;
+  EXPECT_THAT(recording.said, HasSubstr("samestep: recording to "));
+  EXPECT_THAT(recording.said, HasSubstr("samestep: recorded 20 steps in "));
+  EXPECT_THAT(recording.said, HasSubstr("next: samestep replay "));
+}
+
+TEST(Record, TellsWhatRan) {
+  Recording recording;
+  recording.record({"--steps", "3"});
+  const nlohmann::json what = recording.manifest().what;
+  EXPECT_EQ(what["argv"][0], FRAME_CHILD);
+  EXPECT_EQ(what["cwd"], recording.folder.path().string());
+  EXPECT_EQ(what["command_ended"], "exited with code 0");
+  EXPECT_TRUE(what["revision"].is_null());
+  EXPECT_GT(what["ended_ns"].get<std::int64_t>(), what["began_ns"].get<std::int64_t>());
+  const auto& files = what["files"];
+  const auto program = std::ranges::find_if(files, [](const auto& file) { return file["role"] == "program"; });
+  ASSERT_NE(program, files.end());
+  EXPECT_EQ((*program)["digest"], digest(MappedFile(std::filesystem::path(FRAME_CHILD)).bytes()).hex());
+}
+
+TEST(Record, KeepsNoSecretOfTheEnvironment) {
+  Recording recording;
+  ::setenv("SOME_SERVICE_TOKEN", "hunter2", 1);
+  ::setenv("NCCL_AUTH_KEY", "hunter3", 1);
+  ::setenv("OMP_SCHEDULE", "static", 1);
+  recording.record({"--steps", "1"});
+  const std::string manifest = text_of(recording.run() / "manifest.json");
+  EXPECT_THAT(manifest, HasSubstr("SOME_SERVICE_TOKEN"));
+  EXPECT_THAT(manifest, Not(HasSubstr("hunter")));
+  EXPECT_EQ(recording.manifest().what["environment"]["values"]["OMP_SCHEDULE"], "static");
+}
+
+TEST(Record, ExitsWithTheCommandsOwnCode) {
+  Recording recording;
+  EXPECT_EQ(recording.record({"--steps", "5", "--end", "exit", "--value", "3"}), 3);
+  EXPECT_EQ(recording.manifest().segments.at(0).ended, "exited with code 3");
+  EXPECT_EQ(recording.manifest().what["command_ended"], "exited with code 3");
+}
+
+TEST(Record, TellsWhichSignalKilledTheCommand) {
+  for (const int signal : {SIGKILL, SIGTERM, SIGSEGV, SIGINT}) {
+    Recording recording;
+    EXPECT_EQ(recording.record({"--steps", "5", "--end", "kill", "--value", std::to_string(signal)}), 128 + signal);
+    const std::string how = "killed by signal " + std::to_string(signal);
+    EXPECT_EQ(recording.manifest().segments.at(0).ended, how);
+    EXPECT_THAT(recording.events("kill"), SizeIs(1));
+    EXPECT_EQ(RunReader(recording.run()).end_step(), 5u);
+  }
+}
+
+TEST(Record, KnowsOfADeathAlthoughAWorkerHoldsTheSocket) {
+  Recording recording;
+  EXPECT_EQ(recording.record({"--steps", "5", "--worker", "--end", "kill", "--value", "9"}), 137);
+  EXPECT_EQ(recording.manifest().segments.at(0).ended, "killed by signal 9");
+}
+
+TEST(Record, TellsHowAGrandchildEnded) {
+  Recording recording;
+  Words words{RECORD_PROGRAM,
+              "--run",
+              recording.run().string(),
+              "--",
+              "/bin/sh",
+              "-c",
+              std::string(FRAME_CHILD) + " --steps 4 --end kill --value 9; exit 5"};
+  Process process(words, recording.folder);
+  EXPECT_EQ(process.wait(), 5);
+  // Kernels before 6.15 tell nobody but the parent.
+  EXPECT_THAT(recording.manifest().segments.at(0).ended, ::testing::AnyOf("killed by signal 9", "lost"));
+  EXPECT_EQ(RunReader(recording.run()).end_step(), 4u);
+}
+
+TEST(Record, WaitsForATrainerLeftInTheBackground) {
+  Recording recording;
+  Words words{RECORD_PROGRAM,
+              "--run",
+              recording.run().string(),
+              "--",
+              "/bin/sh",
+              "-c",
+              std::string(FRAME_CHILD) + " --steps 30 --sleep-us 10000 & sleep 0.1"};
+  Process process(words, recording.folder);
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_EQ(RunReader(recording.run()).end_step(), 30u);
+  EXPECT_EQ(recording.manifest().segments.at(0).ended, "closed");
+}
+
+TEST(Record, SaysWhenNobodyConnected) {
+  Folder folder;
+  Process process({RECORD_PROGRAM, "--", "/bin/true"}, folder);
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_THAT(process.error(), HasSubstr("recorded 0 steps"));
+  EXPECT_THAT(process.error(), HasSubstr("never connected: is it linked with samestep"));
+}
+
+TEST(Record, PutsRunsWhereGitDoesNotSeeThem) {
+  Folder folder;
+  Process(Words{RECORD_PROGRAM, "--", "/bin/true"}, folder).wait();
+  EXPECT_EQ(text_of(folder / "samestep-runs" / ".gitignore"), "*\n");
+}
+
+TEST(Record, AnswersAsAShellDoesForAMissingCommand) {
+  Folder folder;
+  Process missing({RECORD_PROGRAM, "--run", (folder / "run").string(), "--", "/no/such/program"}, folder);
+  EXPECT_EQ(missing.wait(), 127);
+  EXPECT_THAT(missing.error(), HasSubstr("cannot start '/no/such/program'"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+  std::ofstream(folder / "plain") << "text";
+  Process plain({RECORD_PROGRAM, "--", (folder / "plain").string()}, folder);
+  EXPECT_EQ(plain.wait(), 126);
+}
+
+TEST(Record, RunsAScriptWithoutAFirstLine) {
+  Folder folder;
+  std::ofstream(folder / "script") << "exit 7\n";
+  std::filesystem::permissions(folder / "script", std::filesystem::perms::owner_all);
+  EXPECT_EQ(Process({RECORD_PROGRAM, "--", (folder / "script").string()}, folder).wait(), 7);
+}
+
+TEST(Record, LeavesStandardInputAndOutputToTheCommand) {
+  Folder folder;
+  std::ofstream(folder / "input") << "from the user\n";
+  Process process({RECORD_PROGRAM, "--", "/bin/cat"}, folder,
+                  [&] { (void)!std::freopen((folder / "input").c_str(), "r", stdin); });
+  process.wait();
+  EXPECT_EQ(process.output(), "from the user\n");
+}
+
+TEST(Record, RefusesARunThatIsThere) {
+  Recording recording;
+  recording.record({"--steps", "5"});
+  const std::string before = text_of(recording.run() / "manifest.json");
+  EXPECT_EQ(recording.record({"--steps", "5"}), 2);
+  EXPECT_THAT(recording.said, HasSubstr("--continue"));
+  EXPECT_EQ(text_of(recording.run() / "manifest.json"), before);
+}
+
+TEST(Record, DoesNotStartTheCommandWhereTheRunCannotBeMade) {
+  Folder folder;
+  std::ofstream(folder / "file") << "in the way";
+  Process process({RECORD_PROGRAM, "--run", (folder / "file" / "run").string(), "--", "/bin/touch", "started"}, folder);
+  EXPECT_EQ(process.wait(), 2);
+  EXPECT_EQ(lines_of(process.error()), 1u) << process.error();
+  EXPECT_FALSE(std::filesystem::exists(folder / "started"));
+}
+
+// --- Several segments -------------------------------------------------------------------------------------------
+
+TEST(RecordSegments, ANewTableOfTensorsBeginsTheNext) {
+  Recording recording;
+  recording.record({"--steps", "20", "--new-layout-at", "12"});
+  ASSERT_THAT(recording.manifest().segments, SizeIs(2));
+  EXPECT_EQ(recording.manifest().segments[1].first_step, 12u);
+  const RunReader run(recording.run());
+  EXPECT_EQ(run.end_step(), 20u);
+  EXPECT_EQ(run.layout(19).of(Lane::weights_in).size(), run.layout(0).of(Lane::weights_in).size() + 1);
+  run.check_integrity();
+}
+
+TEST(RecordSegments, AListThatOutgrowsItsRoomBeginsTheNext) {
+  Recording recording;
+  recording.record({"--steps", "20", "--more-items-at", "7"});
+  EXPECT_THAT(recording.manifest().segments, SizeIs(2));
+  const RunReader run(recording.run());
+  EXPECT_THAT(run.record(7).of(Lane::batch).items, SizeIs(20));
+  run.check_integrity();
+}
+
+TEST(RecordSegments, ThinTheirDetailWhenTheLogPassesItsBudget) {
+  Recording recording;
+  recording.record({"--steps", "80"}, {"--log-budget", "200000"});
+  EXPECT_THAT(recording.said, HasSubstr("the log has passed 200.0 kB"));
+  const RunReader run(recording.run());
+  EXPECT_EQ(run.end_step(), 80u);
+  EXPECT_TRUE(run.record(79).of(Lane::gradients).digests.empty());
+  run.check_integrity();
+}
+
+TEST(RecordSegments, SeveralRanksHaveLogsOfTheirOwn) {
+  Recording recording;
+  std::string script;
+  for (int rank = 0; rank < 3; ++rank)
+    script += std::string(FRAME_CHILD) + " --steps 40 --seed " + std::to_string(rank) + " --rank " +
+              std::to_string(rank) + " & ";
+  Process process({RECORD_PROGRAM, "--run", recording.run().string(), "--", "/bin/sh", "-c", script + "wait"},
+                  recording.folder);
+  EXPECT_EQ(process.wait(), 0) << process.error();
+  for (std::uint32_t rank = 0; rank < 3; ++rank) {
+    const RunReader run(recording.run(), rank);
+    EXPECT_EQ(run.end_step(), 40u);
+    run.check_integrity();
+  }
+}
+
+TEST(RecordSegments, TwoTrainersThatBothSayRankZeroAreKeptApart) {
+  Recording recording;
+  const std::string child = std::string(FRAME_CHILD) + " --steps 40 --sleep-us 5000 & ";
+  Process process({RECORD_PROGRAM, "--run", recording.run().string(), "--", "/bin/sh", "-c", child + child + "wait"},
+                  recording.folder);
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_EQ(RunReader(recording.run(), 0).end_step(), 40u);
+  EXPECT_EQ(RunReader(recording.run(), 1).end_step(), 40u);
+  EXPECT_THAT(recording.events("rank"), SizeIs(1));
+}
+
+// --- Going on ---------------------------------------------------------------------------------------------------
+
+TEST(RecordContinue, GoesOnAfterTheStepWhoseWeightsItHas) {
+  Recording recording, whole;
+  whole.record({"--steps", "40"});
+  recording.record({"--steps", "30"});
+  EXPECT_EQ(recording.record({"--steps", "20", "--starts-after", "20"}, {"--continue"}), 0) << recording.said;
+  const RunReader run(recording.run());
+  EXPECT_EQ(run.end_step(), 40u);
+  EXPECT_EQ(recording.manifest().segments.at(1).first_step, 20u);
+  EXPECT_EQ(run.chain(39), RunReader(whole.run()).chain(39));
+  ASSERT_THAT(recording.events("resume"), SizeIs(1));
+  EXPECT_THAT(recording.events("resume")[0].text, HasSubstr("after step 19"));
+  run.check_integrity();
+}
+
+TEST(RecordContinue, NamesTheFirstOverlappingStepThatDiffers) {
+  Recording recording;
+  recording.record({"--steps", "30"});
+  recording.record({"--steps", "20", "--starts-after", "20", "--parts-at", "25"}, {"--continue"});
+  const auto resumes = recording.events("resume");
+  ASSERT_THAT(resumes, SizeIs(2));
+  EXPECT_EQ(resumes[1].step, 25u);
+  EXPECT_THAT(resumes[1].text, HasSubstr("first that differs"));
+}
+
+TEST(RecordContinue, CountsOnWhereTheWeightsAreUnknown) {
+  Recording recording;
+  recording.record({"--steps", "10"});
+  recording.record({"--steps", "5", "--seed", "77"}, {"--continue"});
+  EXPECT_EQ(recording.manifest().segments.at(1).first_step, 10u);
+  EXPECT_THAT(recording.events("resume").at(0).text, HasSubstr("no recorded step"));
+  RunReader(recording.run()).check_integrity();
+}
+
+TEST(RecordContinue, StartsAgainAtZeroFromTheFirstWeights) {
+  Recording recording;
+  recording.record({"--steps", "10"});
+  recording.record({"--steps", "12"}, {"--continue"});
+  EXPECT_EQ(recording.manifest().segments.at(1).first_step, 0u);
+  EXPECT_EQ(RunReader(recording.run()).end_step(), 12u);
+}
+
+TEST(RecordContinue, TakesUpARunWhoseRecorderWasKilled) {
+  Recording recording;
+  {
+    Process process(recording.words({"--steps", "100000", "--sleep-us", "1000"}), recording.folder);
+    ASSERT_TRUE(eventually([&] { return recording.acknowledged().size() > 20; }));
+    process.kill(SIGKILL);
+    process.wait();
+    process.kill_group(SIGKILL);
+  }
+  const std::uint64_t steps = RunReader(recording.run()).end_step();
+  const std::string from = std::to_string(steps);
+  EXPECT_EQ(recording.record({"--steps", "5", "--starts-after", from}, {"--continue"}), 0) << recording.said;
+  EXPECT_EQ(recording.manifest().segments.at(0).ended, "lost");
+  const RunReader run(recording.run());
+  EXPECT_EQ(run.end_step(), steps + 5);
+  run.check_integrity();
+}
+
+TEST(RecordContinue, TwoRecordersDoNotShareARun) {
+  Recording recording;
+  Process first(recording.words({"--steps", "100000", "--sleep-us", "1000"}), recording.folder);
+  ASSERT_TRUE(eventually([&] { return recording.acknowledged().size() > 3; }));
+  Folder elsewhere;
+  Process second(recording.words({"--steps", "5"}, {"--continue"}), elsewhere);
+  EXPECT_EQ(second.wait(), 2);
+  EXPECT_THAT(second.error(), HasSubstr("another samestep is recording into it"));
+}
+
+// --- Events -----------------------------------------------------------------------------------------------------
+
+TEST(RecordEvents, NameTheTensorThatChangedBetweenTwoSteps) {
+  Recording recording;
+  recording.record({"--steps", "20", "--edit-at", "13"});
+  const auto edits = recording.events("state_edited");
+  ASSERT_THAT(edits, SizeIs(1));
+  EXPECT_EQ(edits[0].step, 13u);
+  EXPECT_EQ(edits[0].tensor, "block.2.weight");
+  EXPECT_THAT(recording.said, HasSubstr("1 state_edited"));
+}
+
+TEST(RecordEvents, NameAStepTenTimesSlowerThanItsNeighbours) {
+  Recording recording;
+  recording.record({"--steps", "30", "--slow-at", "21"});
+  const auto slow = recording.events("slow_step");
+  ASSERT_THAT(slow, SizeIs(1));
+  EXPECT_EQ(slow[0].step, 21u);
+}
+
+TEST(RecordEvents, AreNoneForAQuietRun) {
+  Recording recording;
+  recording.record({"--steps", "60"});
+  EXPECT_TRUE(recording.manifest().events.empty());
+}
+
+// --- Anchors ----------------------------------------------------------------------------------------------------
+
+TEST(RecordAnchors, AreWrittenWhereAskedWithTheRunsName) {
+  Recording recording;
+  recording.record({"--steps", "50"}, {"--anchor-every", "10"});
+  const Manifest manifest = recording.manifest();
+  ASSERT_THAT(manifest.anchors, SizeIs(5));
+  for (const AnchorEntry& anchor : manifest.anchors) {
+    const MappedFile file(recording.run() / anchor.file);
+    EXPECT_EQ(digest(file.bytes()), anchor.digest);
+    EXPECT_EQ(parse_safetensors(file.bytes(), anchor.file).metadata.at("run_id"), manifest.run_id);
+  }
+}
+
+TEST(RecordAnchors, AreThinnedEvenlyWithinTheirBudget) {
+  Recording recording;
+  recording.record({"--steps", "100", "--parameters", "1"}, {"--anchor-every", "10", "--anchor-budget", "22000"});
+  const Manifest manifest = recording.manifest();
+  std::uint64_t bytes = 0;
+  for (const AnchorEntry& anchor : manifest.anchors) bytes += anchor.bytes;
+  EXPECT_LE(bytes, 22000u);
+  ASSERT_THAT(manifest.anchors, SizeIs(5));
+  EXPECT_EQ(manifest.anchors.front().step, 10u);
+  EXPECT_EQ(manifest.anchors.back().step, 100u);
+  std::size_t files = 0;
+  for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator(recording.run() / "anchors")) ++files;
+  EXPECT_EQ(files, 5u);
+}
+
+TEST(RecordAnchors, ThatDoNotFitAreSaidAndTheStepsAreKept) {
+  Recording recording;
+  recording.record({"--steps", "20"}, {"--anchor-every", "10", "--anchor-budget", "1000"});
+  EXPECT_THAT(recording.said, HasSubstr("does not fit the budget"));
+  EXPECT_TRUE(recording.manifest().anchors.empty());
+  EXPECT_EQ(RunReader(recording.run()).end_step(), 20u);
+}
+
+TEST(RecordAnchors, AreAskedForWhenTheRunIsLongEnoughToPayForThem) {
+  Recording recording;
+  recording.record({"--steps", "400", "--sleep-us", "10000"});
+  EXPECT_FALSE(recording.manifest().anchors.empty());
+  EXPECT_LT(recording.manifest().anchors.size(), 10u);
+}
+
+// --- When something breaks --------------------------------------------------------------------------------------
+
+TEST(RecordFailure, AFullDiskEndsTheRecordingNotTheTraining) {
+  Recording recording;
+  const auto limit = [] {
+    const rlimit most{300000, 300000};
+    ::setrlimit(RLIMIT_FSIZE, &most);
+  };
+  Process process(recording.words({"--steps", "500", "--end", "exit", "--value", "4"}), recording.folder, limit);
+  EXPECT_EQ(process.wait(), 4);
+  EXPECT_TRUE(std::filesystem::exists(recording.folder / "finished"));
+  EXPECT_EQ(lines_of(process.error()), 4u) << process.error();  // first, the error, events, last
+  EXPECT_THAT(process.error(), HasSubstr("the training goes on"));
+  const RunReader run(recording.run());
+  const auto acknowledged = recording.acknowledged();
+  ASSERT_FALSE(acknowledged.empty());
+  EXPECT_GE(run.end_step(), acknowledged.back() + 1);
+  run.check_integrity();
+}
+
+TEST(RecordFailure, AFolderThatGoesAwayEndsTheRecordingNotTheTraining) {
+  Recording recording;
+  Process process(recording.words({"--steps", "300", "--sleep-us", "2000", "--new-layout-at", "100"}),
+                  recording.folder);
+  ASSERT_TRUE(eventually([&] { return recording.acknowledged().size() > 10; }));
+  std::filesystem::remove_all(recording.run());
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_TRUE(std::filesystem::exists(recording.folder / "finished"));
+  EXPECT_THAT(process.error(), HasSubstr("the training goes on"));
+}
+
+TEST(RecordFailure, ADeadRecorderIsSaidOnceAndTheTrainingGoesOn) {
+  Recording recording;
+  Process process(recording.words({"--steps", "300", "--sleep-us", "2000"}), recording.folder);
+  ASSERT_TRUE(eventually([&] { return recording.acknowledged().size() > 10; }));
+  process.kill(SIGKILL);
+  process.wait();
+  EXPECT_TRUE(eventually([&] { return std::filesystem::exists(recording.folder / "finished"); }));
+  const std::string said = process.error();
+  EXPECT_EQ(said.find("the recorder has gone"), said.rfind("the recorder has gone"));
+  EXPECT_THAT(said, HasSubstr("the recorder has gone"));
+}
+
+// --- Signals ----------------------------------------------------------------------------------------------------
+
+TEST(RecordSignals, CtrlCEndsBothCleanly) {
+  Recording recording;
+  Process process(recording.words({"--steps", "100000", "--sleep-us", "1000"}), recording.folder);
+  ASSERT_TRUE(eventually([&] { return recording.acknowledged().size() > 10; }));
+  process.kill_group(SIGINT);
+  EXPECT_EQ(process.wait(), 128 + SIGINT);
+  EXPECT_EQ(recording.manifest().segments.at(0).ended, "killed by signal 2");
+  EXPECT_THAT(process.error(), HasSubstr("samestep: recorded "));
+}
+
+TEST(RecordSignals, SentToTheRecorderAloneReachTheCommand) {
+  for (const int signal : {SIGTERM, SIGHUP, SIGUSR1}) {
+    Recording recording;
+    Process process(recording.words({"--steps", "100000", "--sleep-us", "1000"}), recording.folder);
+    ASSERT_TRUE(eventually([&] { return recording.acknowledged().size() > 10; }));
+    process.kill(signal);
+    EXPECT_EQ(process.wait(), 128 + signal);
+    const auto acknowledged = recording.acknowledged();
+    EXPECT_GE(RunReader(recording.run()).end_step(), acknowledged.back() + 1);
+  }
+}
+
+}  // namespace
+}  // namespace samestep::testing
