@@ -10,7 +10,7 @@ namespace {
 bool processor_has(Backend backend) {
 #if defined(SAMESTEP_X86)
   // __builtin_cpu_supports asks the operating system too (xgetbv).
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   return backend == Backend::scalar || (backend == Backend::avx2 && avx2) || (backend == Backend::avx512 && avx512);

@@ -42,6 +42,7 @@ TEST_P(DigestOn, GivesTheSameForAListHoweverItIsCutAmongThreads) {
   std::vector<Buffer> buffers;
   std::vector<std::string> expected;
   for (const auto& [length, hex] : vectors()) {
+    if (length > 300000) continue;  // up to three subtrees; more only cost time under sanitizers
     buffers.push_back({message().data(), length});
     expected.push_back(hex);
   }
