@@ -6,6 +6,7 @@
 #include <chrono>
 #include <iostream>
 
+#include "replay/player/anchor_bytes.h"
 #include "replay/run/error.h"
 
 namespace samestep::cli {
@@ -15,6 +16,17 @@ int fail(bool json, const std::string& what) {
   std::cerr << "samestep: " << what << '\n';
   if (json) print({{"verdict", nullptr}, {"error", what}});
   return exit_usage;
+}
+
+Verdict tampered(const TamperedInput& error) {
+  Verdict verdict;
+  verdict.outcome = Outcome::tampered;
+  verdict.evidence.push_back(error.what());
+  if (const auto* anchor = dynamic_cast<const TamperedAnchor*>(&error)) {
+    verdict.step = anchor->step;
+    verdict.tensor = anchor->tensor;
+  }
+  return verdict;
 }
 
 std::string quoted(const std::string& word) {
@@ -45,10 +57,7 @@ int guarded(bool json, const std::function<int()>& verb) {
   try {
     return verb();
   } catch (const TamperedInput& error) {
-    Verdict verdict;
-    verdict.outcome = Outcome::tampered;
-    verdict.evidence.push_back(error.what());
-    return answer(verdict, json);
+    return answer(tampered(error), json);
   } catch (const std::exception& error) {
     return fail(json, error.what());
   }

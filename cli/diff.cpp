@@ -8,6 +8,7 @@
 #include "cli/answer.h"
 #include "cli/verbs.h"
 #include "replay/compare/environment.h"
+#include "replay/player/anchor_bytes.h"
 #include "replay/run/run_reader.h"
 
 namespace samestep::cli {
@@ -28,7 +29,7 @@ std::set<std::uint32_t> ranks_of(const RunReader& run) {
 std::string ended(const RunReader& run, std::uint32_t rank) {
   std::string how = "closed";
   for (const SegmentEntry& segment : run.manifest().segments) {
-    if (segment.rank == rank) how = segment.ended;
+    if (segment.rank == rank) how = effective_ending(run.manifest(), segment);
   }
   return how;
 }
@@ -41,8 +42,8 @@ Verdict diff_rank(const DiffOptions& options, std::uint32_t rank) {
   weigh_environment(verdict, environment_differences(surroundings(a.manifest(), rank), surroundings(b.manifest(), rank)),
                     options.ignore_environment);
   if (verdict.outcome == Outcome::same) {  // a diverging answer needs no proof that the rest is whole
-    a.check_integrity();
-    b.check_integrity();
+    check_run(a);
+    check_run(b);
   }
   return verdict;
 }

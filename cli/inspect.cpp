@@ -66,7 +66,7 @@ nlohmann::json segment_json(const RunReader& run, const SegmentEntry& segment) {
           {"file", segment.file},
           {"first_step", segment.first_step},
           {"steps", steps_of(run, segment)},
-          {"ended", segment.ended},
+          {"ended", effective_ending(run.manifest(), segment)},
           {"began", utc(segment.began_ns)},
           {"end", segment.ended_ns == 0 ? nlohmann::json() : nlohmann::json(utc(segment.ended_ns))}};
 }
@@ -203,9 +203,10 @@ void print_head(const RunReader& run, const InspectOptions& options) {
 
 void print_segments(const RunReader& run) {
   for (const SegmentEntry& segment : run.manifest().segments) {
+    const std::string how = effective_ending(run.manifest(), segment);
     std::cout << fmt::format("segment   rank {} segment {}: {} steps from {}, began {}, {}\n", segment.rank,
                              segment.number, steps_of(run, segment), segment.first_step, utc(segment.began_ns),
-                             segment.ended == "running" ? "still running" : segment.ended);
+                             how == "running" ? "still running" : how);
   }
 }
 

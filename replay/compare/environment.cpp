@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <set>
+#include <sstream>
 
 namespace samestep {
 namespace {
@@ -116,16 +118,11 @@ void add_pins(Values& values, const nlohmann::json& pins) {
   }
 }
 
-// What the session found in effect, the pins, and the parts of the machine that choose kernels. A variable that the
-// session saw is the same item as the pin of its name.
-Values settings_of(const Surroundings& run) {
+// What the session found in effect. A variable that it saw is the same item as the pin of its name, so pins are taken
+// only where no session told.
+Values session_settings(const Surroundings& run) {
   Values values;
   flatten(run.environment, "", values);
-  add_pins(values, field(run.what, "pins"));
-  for (const char* key : {"processor", "processor_flags", "gpu_driver"}) {
-    const nlohmann::json& value = field(field(run.what, "machine"), key);
-    if (value.is_string()) values[std::string("machine.") + key] = value;
-  }
   const std::string variables = "variables.";
   for (auto at = values.lower_bound(variables); at != values.end() && at->first.starts_with(variables);) {
     values.emplace(at->first.substr(variables.size()), at->second);
@@ -134,7 +131,44 @@ Values settings_of(const Surroundings& run) {
   return values;
 }
 
-bool knows_settings(const Surroundings& run) { return run.environment.is_object() && !run.environment.empty(); }
+Values pins_of(const Surroundings& run) {
+  Values values;
+  add_pins(values, field(run.what, "pins"));
+  return values;
+}
+
+// The parts of the machine that choose kernels.
+Values machine_of(const Surroundings& run) {
+  Values values;
+  for (const char* key : {"processor", "gpu_driver"}) {
+    const nlohmann::json& value = field(field(run.what, "machine"), key);
+    if (value.is_string()) values[std::string("machine.") + key] = value;
+  }
+  return values;
+}
+
+std::set<std::string> processor_flags(const Surroundings& run) {
+  const nlohmann::json& value = field(field(run.what, "machine"), "processor_flags");
+  std::istringstream words(value.is_string() ? value.get<std::string>() : "");
+  return {std::istream_iterator<std::string>(words), {}};
+}
+
+// A hundred flags, of which the few that one side lacks are told.
+void compare_flags(std::vector<EnvironmentDifference>& found, const std::set<std::string>& a,
+                   const std::set<std::string>& b) {
+  if (a.empty() || b.empty() || a == b) return;
+  const auto only_in = [](const std::set<std::string>& x, const std::set<std::string>& y) {
+    std::vector<std::string> words;
+    std::set_difference(x.begin(), x.end(), y.begin(), y.end(), std::back_inserter(words));
+    return words.empty() ? std::string(none) : fmt::format("{}", fmt::join(words, " "));
+  };
+  found.push_back({Kind::setting, "machine.processor_flags", only_in(a, b), only_in(b, a)});
+}
+
+// A section that one side does not have at all is unknown there; one item that it lacks is different.
+void compare_settings(std::vector<EnvironmentDifference>& found, const Values& a, const Values& b) {
+  if (!a.empty() && !b.empty()) compare_values(found, Kind::setting, a, b, true);
+}
 
 // Neither a setting nor a file's bytes, yet worth telling where two runs part.
 Values told_of(const nlohmann::json& what) {
@@ -196,9 +230,15 @@ Surroundings surroundings(const Manifest& manifest, std::uint32_t rank) {
 
 std::vector<EnvironmentDifference> environment_differences(const Surroundings& a, const Surroundings& b) {
   std::vector<EnvironmentDifference> found;
-  const Values settings_a = settings_of(a);
-  const Values settings_b = settings_of(b);
-  compare_values(found, Kind::setting, settings_a, settings_b, knows_settings(a) && knows_settings(b));
+  compare_settings(found, session_settings(a), session_settings(b));
+  const Values told = session_settings(a);
+  Values pins_a = pins_of(a);
+  Values pins_b = pins_of(b);
+  std::erase_if(pins_a, [&](const auto& pin) { return told.contains(pin.first); });
+  std::erase_if(pins_b, [&](const auto& pin) { return told.contains(pin.first); });
+  compare_settings(found, pins_a, pins_b);
+  compare_settings(found, machine_of(a), machine_of(b));
+  compare_flags(found, processor_flags(a), processor_flags(b));
   compare_files(found, files_of(field(a.what, "files")), files_of(field(b.what, "files")));
   compare_values(found, Kind::told, told_of(a.what), told_of(b.what), false);
   return found;

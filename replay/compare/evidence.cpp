@@ -108,7 +108,7 @@ std::optional<Distance> distance_at(const Scene& scene, std::uint64_t step, Lane
       result.most = pair.name;
     }
   }
-  if (!(norms > 0)) return std::nullopt;
+  if (!(norms > 0) || !(squares > 0)) return std::nullopt;  // no sketches, or the difference has not reached them
   result.estimate = std::sqrt(squares);
   result.norm = std::sqrt(norms);
   return result;
@@ -157,6 +157,7 @@ std::string duration(double seconds) {
 
 std::string spent(const RunSide& side, std::uint64_t step) {
   const std::uint64_t end = side.steps.end_step();
+  if (end - step < 2) return "";  // a replay that stopped there
   const StepTiming began = side.steps.record(step).timing;
   const StepTiming ended = side.steps.record(end - 1).timing;
   const double seconds = static_cast<double>(ended.began_ns - began.began_ns + ended.duration_ns) / 1e9;
@@ -257,7 +258,9 @@ std::string nearest_detail(const Scene& scene) {
 }
 
 std::string cost(const Scene& scene) {
-  return fmt::format("{}, {}", spent(scene.a, scene.difference.step), spent(scene.b, scene.difference.step));
+  const std::string a = spent(scene.a, scene.difference.step);
+  const std::string b = spent(scene.b, scene.difference.step);
+  return a.empty() || b.empty() ? a + b : a + ", " + b;
 }
 
 std::string renames(const Layout& a, const Layout& b) {

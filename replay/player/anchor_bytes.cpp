@@ -5,12 +5,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <sstream>
 
 #include "replay/checkpoint/anchor.h"
+#include "replay/checkpoint/anchor_check.h"
 #include "replay/checkpoint/safetensors.h"
-#include "replay/run/error.h"
+#include "replay/run/run_files.h"
 
 namespace samestep {
 namespace {
@@ -37,20 +40,30 @@ Descriptor memory_copy(const std::filesystem::path& file) {
   return copy;
 }
 
-// Throws with the most that can be said; returns where the anchor is as recorded.
+std::string sentence(const std::filesystem::path& file, const std::vector<AnchorDisagreement>& found) {
+  constexpr std::size_t shown = 3;
+  std::ostringstream text;
+  text << "The anchor " << file.string() << " was edited";
+  for (std::size_t i = 0; i < std::min(shown, found.size()); ++i) text << (i == 0 ? ": " : "; ") << found[i];
+  if (found.size() > shown) text << "; and " << found.size() - shown << " more tensors";
+  return text.str();
+}
+
+// Throws with the most that can be said; returns where the anchor is as recorded, or the log tells no more.
 void name_edit(const RunReader& run, const AnchorEntry& anchor) {
-  if (anchor.step == 0 || anchor.step - 1 < run.first_step() || anchor.step > run.end_step()) return;
-  const std::filesystem::path file = run.path() / anchor.file;
+  if (anchor.rank != run.rank() || anchor.step <= run.first_step() || anchor.step > run.end_step()) return;
+  const std::filesystem::path file = run_file(run.path(), anchor.file);
   const MappedFile mapped(file);
   if (digest(mapped.bytes()) == anchor.digest) return;
-  const StepRecord record = run.record(anchor.step - 1);
-  check_anchor(mapped.bytes(), file.string(), record, run.layout(anchor.step - 1));
+  const AnchorFile parsed = parse_anchor(mapped.bytes(), file.string());
+  const auto found = compare_anchor(parsed, run.record(anchor.step - 1), run.layout(anchor.step - 1)).disagreements;
+  if (!found.empty()) throw TamperedAnchor(sentence(file, found), anchor.step, found.front().tensor);
 }
 
 }  // namespace
 
 Descriptor verified_anchor(const RunReader& run, const AnchorEntry& anchor) {
-  const std::filesystem::path file = run.path() / anchor.file;
+  const std::filesystem::path file = run_file(run.path(), anchor.file);
   Descriptor copy = memory_copy(file);
   const MappedFile bytes(copy.get(), file.string());
   if (digest(bytes.bytes()) == anchor.digest) return copy;
@@ -73,6 +86,7 @@ void check_run(const RunReader& run) {
     }
     throw;
   }
+  check_anchors(run);
 }
 
 }  // namespace samestep

@@ -45,6 +45,28 @@ TEST(EnvironmentDifferences, ASettingIsNamedWithBothValues) {
   EXPECT_EQ(found[0].kind, Kind::setting);
 }
 
+TEST(EnvironmentDifferences, AVariableThatTheSessionSawAndItsPinAreOneItem) {
+  Surroundings one = usual();
+  Surroundings other = usual();
+  one.environment["variables"] = {{"OMP_NUM_THREADS", "2"}};
+  other.environment["variables"] = {{"OMP_NUM_THREADS", "1"}};
+  one.what["pins"] = json::array({{{"name", "OMP_NUM_THREADS"}, {"value", "2"}}});
+  other.what["pins"] = json::array({{{"name", "OMP_NUM_THREADS"}, {"value", "1"}}});
+  const auto found = environment_differences(one, other);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(describe(found[0]), "OMP_NUM_THREADS: 2 against 1");
+}
+
+TEST(EnvironmentDifferences, OfProcessorFlagsOnlyTheDifferentOnesAreTold) {
+  Surroundings one = usual();
+  Surroundings other = usual();
+  one.what["machine"] = {{"processor", "X"}, {"processor_flags", "fma avx2 avx512f"}};
+  other.what["machine"] = {{"processor", "X"}, {"processor_flags", "fma avx2"}};
+  const auto found = environment_differences(one, other);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(describe(found[0]), "machine.processor_flags: avx512f against (none)");
+}
+
 TEST(EnvironmentDifferences, AFileInAnotherFolderIsMatchedByName) {
   Surroundings other = usual();
   other.what["files"][0]["path"] = "/elsewhere/train";
