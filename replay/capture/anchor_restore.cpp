@@ -13,7 +13,9 @@ std::string shape_text(const Shape& shape) {
   return text + "]";
 }
 
-std::string described(DType dtype, const Shape& shape) { return std::string(name(dtype)) + shape_text(shape); }
+std::string described(DType dtype, const Shape& shape) {
+  return std::string(name(dtype)) + shape_text(shape);
+}
 
 // The file's tensors by what they are for: "resume/" goes before what stood at O.
 class AnchorFile {
@@ -102,7 +104,8 @@ void check_kept(const AnchorFile& file, const std::vector<Kept>& kept) {
     if (const auto found = recorded.find(value.name); found != recorded.end()) found->second = true;
   }
   for (const auto& [name, found] : recorded) {
-    if (!found) throw BrokenInput("the recorded program kept \"" + name + "\"; this one does not: add keep(\"" + name + "\")");
+    if (!found)
+      throw BrokenInput("the recorded program kept \"" + name + "\"; this one does not: add keep(\"" + name + "\")");
   }
 }
 
@@ -149,8 +152,9 @@ Options moved_options(const nlohmann::json& recorded, const Options& now, const 
     if (began.at(name) == value) {
       if (was.at(name) != value) moved[name] = was.at(name);
     } else {
-      notes.push_back(where + name + " began as " + nlohmann::json(began.at(name)).dump() + " in the recorded run and as " +
-                      nlohmann::json(value).dump() + " now; the program's value stays");
+      notes.push_back(where + name + " began as " + nlohmann::json(began.at(name)).dump() +
+                      " in the recorded run and as " + nlohmann::json(value).dump() +
+                      " now; the program's value stays");
     }
   }
   return moved;

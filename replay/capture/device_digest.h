@@ -1,4 +1,5 @@
-// Digests of tensors in device memory. The seam for samestep_cuda, the shared object that digests them where they are.
+// Digests and summaries of tensors in device memory: by libsamestep_cuda.so where the tensors are, or, where that
+// cannot be loaded, by the host on copies (slow, the same bits).
 #pragma once
 
 #include <torch/torch.h>
@@ -7,20 +8,34 @@
 #include <vector>
 
 #include "kernels/digest.h"
+#include "kernels/summary.h"
 
 namespace samestep::capture {
 
-// Digests ordered at construction, behind everything that the current stream already holds, and fetched by finish().
-class DeviceDigests {
+// Results of work that was ordered at construction on the tensors' current streams, behind all that stood there, and is
+// fetched by finish(), which waits.
+template <class Result>
+class DeviceWork {
  public:
   // `places` are the indices in `tensors` (contiguous) of those in device memory. Both must outlive the object.
-  DeviceDigests(const std::vector<at::Tensor>& tensors, const std::vector<std::size_t>& places);
-  // Waits, and stores each digest at its tensor's index.
-  void finish(std::span<Digest> digests);
+  DeviceWork(const std::vector<at::Tensor>& tensors, const std::vector<std::size_t>& places);
+  // Stores each result at its tensor's index.
+  void finish(std::span<Result> results);
 
  private:
+  struct OnDevice {
+    std::vector<std::size_t> places;
+    at::Tensor results;  // bytes, on the device
+  };
+  void order(at::Device device, std::vector<std::size_t> places);
+  void on_the_host(std::span<Result> results) const;
+
   const std::vector<at::Tensor>& tensors_;
-  const std::vector<std::size_t>& places_;
+  std::vector<std::size_t> left_;  // for the host
+  std::vector<OnDevice> ordered_;
 };
+
+using DeviceDigests = DeviceWork<Digest>;
+using DeviceSummaries = DeviceWork<Summary>;
 
 }  // namespace samestep::capture

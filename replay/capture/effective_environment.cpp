@@ -39,9 +39,12 @@ std::string read_flag(Read&& read) {
 std::string matmul_precision() {
   try {
     switch (at::globalContext().float32MatmulPrecision()) {
-      case at::Float32MatmulPrecision::HIGHEST: return "highest";
-      case at::Float32MatmulPrecision::HIGH: return "high";
-      case at::Float32MatmulPrecision::MEDIUM: return "medium";
+      case at::Float32MatmulPrecision::HIGHEST:
+        return "highest";
+      case at::Float32MatmulPrecision::HIGH:
+        return "high";
+      case at::Float32MatmulPrecision::MEDIUM:
+        return "medium";
     }
   } catch (const c10::Error&) {
   }
@@ -78,8 +81,9 @@ std::string field_of_file(const std::string& file, const std::string& name) {
 
 // Variables that steer how LibTorch and its libraries compute.
 bool steers_computing(const std::string& name) {
-  for (const char* prefix : {"OMP_", "GOMP_", "KMP_", "MKL_", "ATEN_", "ONEDNN_", "DNNL_", "OPENBLAS_", "CUBLAS_", "CUDNN_",
-                             "NVIDIA_TF32", "CUDA_VISIBLE", "CUDA_LAUNCH", "NCCL_ALGO", "NCCL_PROTO", "TORCH_"}) {
+  for (const char* prefix :
+       {"OMP_", "GOMP_", "KMP_", "MKL_", "ATEN_", "ONEDNN_", "DNNL_", "OPENBLAS_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32",
+        "CUDA_VISIBLE", "CUDA_LAUNCH", "NCCL_ALGO", "NCCL_PROTO", "TORCH_"}) {
     if (name.starts_with(prefix)) return true;
   }
   return false;
@@ -128,7 +132,7 @@ json devices() {
           {"models", device_models()},
           {"driver", field_of_file("/proc/driver/nvidia/version", "NVRM version")},
           {"cuda", hooks.versionCUDART()},
-          {"cudnn", hooks.hasCuDNN() ? hooks.versionRuntimeCuDNN() : 0}};
+          {"cudnn", hooks.hasCuDNN() ? hooks.versionRuntimeCuDNN() : 0L}};
 }
 
 json environment() {
@@ -182,7 +186,7 @@ Settings effective_settings() {
   const auto& context = at::globalContext();
   Settings now;
   now.intra_threads = at::get_num_threads();
-  now.inter_threads = at::get_num_interop_threads();
+  now.inter_threads = static_cast<int>(at::get_num_interop_threads());
   now.deterministic = context.deterministicAlgorithms();
   now.deterministic_warn_only = context.deterministicAlgorithmsWarnOnly();
   now.fill_uninitialized = context.deterministicFillUninitializedMemory();
@@ -229,17 +233,24 @@ std::string describe_change(const Settings& before, const Settings& after) {
   return text;
 }
 
-void pin_determinism() {
+DeterminismPins::DeterminismPins()
+    : algorithms_(at::globalContext().deterministicAlgorithms()),
+      warn_only_(at::globalContext().deterministicAlgorithmsWarnOnly()),
+      fill_(at::globalContext().deterministicFillUninitializedMemory()),
+      tf32_(read_flag([] { return at::globalContext().allowTF32CuDNN(); }) == "on") {
   auto& context = at::globalContext();
   const char* strict = std::getenv("SAMESTEP_STRICT");
-  const bool as_error = strict != nullptr && std::string(strict) != "0" && *strict != '\0';
-  if (as_error || !context.deterministicAlgorithms()) context.setDeterministicAlgorithms(true, !as_error);
+  const bool as_error = strict != nullptr && *strict != '\0' && std::string(strict) != "0";
+  if (as_error || !algorithms_) context.setDeterministicAlgorithms(true, !as_error);
   context.setDeterministicFillUninitializedMemory(true);
-  try {
-    context.setAllowTF32CuDNN(false);
-  } catch (const c10::Error&) {
-    // Set through the newer interface: a choice of the user's, which wins.
-  }
+  if (tf32_) context.setAllowTF32CuDNN(false);
+}
+
+void DeterminismPins::undo() const {
+  auto& context = at::globalContext();
+  context.setDeterministicAlgorithms(algorithms_, warn_only_);
+  context.setDeterministicFillUninitializedMemory(fill_);
+  if (tf32_) context.setAllowTF32CuDNN(true);
 }
 
 protocol::Hello describe_process() {

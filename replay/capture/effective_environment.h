@@ -27,10 +27,19 @@ struct Settings {
 // "threads.intra: 2, was 4; ..."
 [[nodiscard]] std::string describe_change(const Settings& before, const Settings& after);
 
-// Turns on what makes a step repeatable: deterministic algorithms (as a warning that names the source line; an error
-// with SAMESTEP_STRICT=1), filling of uninitialised memory, no TF32 in cuDNN. What the user has set already stays: a
-// stricter determinism, and cuDNN's benchmark or cuBLAS's TF32, which are off unless somebody turns them on.
-void pin_determinism();
+// At construction turns on what makes a step repeatable: deterministic algorithms (as a warning that names the source
+// line; an error with SAMESTEP_STRICT=1), filling of uninitialised memory, no TF32 in cuDNN. What the user has set
+// already stays: a stricter determinism, and cuDNN's benchmark or cuBLAS's TF32, which are off unless somebody turns
+// them on.
+class DeterminismPins {
+ public:
+  DeterminismPins();
+  // As it was before: nobody records after all.
+  void undo() const;
+
+ private:
+  bool algorithms_, warn_only_, fill_, tf32_;
+};
 
 // The hello of this process: the lane `environment`, rank, program and mapped files.
 [[nodiscard]] protocol::Hello describe_process();

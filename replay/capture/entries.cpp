@@ -6,10 +6,14 @@ namespace {
 Column column_of(std::string name, const StateItem& item, const at::Tensor& parameter) {
   using Kind = StateItem::Kind;
   switch (item.kind) {
-    case Kind::integer: return {std::move(name), DType::i64, Shape{}};
-    case Kind::real: return {std::move(name), DType::f64, Shape{}};
-    case Kind::list: return {std::move(name), dtype_of(parameter), std::nullopt};
-    case Kind::like_parameter: break;
+    case Kind::integer:
+      return {std::move(name), DType::i64, Shape{}};
+    case Kind::real:
+      return {std::move(name), DType::f64, Shape{}};
+    case Kind::list:
+      return {std::move(name), dtype_of(parameter), std::nullopt};
+    case Kind::like_parameter:
+      break;
   }
   const auto& shown = item.tensors.empty() ? parameter : item.tensors.front();
   return {std::move(name), dtype_of(shown), shape_of(shown)};

@@ -15,7 +15,9 @@ GeneratorState state_of(std::string name, at::Generator generator) {
 }
 
 // A device whose context exists: asking for another's generator would create one.
-bool in_use(int device) { return at::detail::getCUDAHooks().hasPrimaryContext(static_cast<at::DeviceIndex>(device)); }
+bool in_use(int device) {
+  return at::detail::getCUDAHooks().hasPrimaryContext(static_cast<at::DeviceIndex>(device));
+}
 
 at::Generator generator_of(const std::string& name) {
   if (name == "cpu") return at::detail::getDefaultCPUGenerator();

@@ -36,10 +36,10 @@ inline void read_bytes(const at::Tensor& tensor, void* data, std::size_t size) {
 
 // Types with a LibTorch element type of their own stay numbers that an anchor's reader can print.
 template <class T>
-inline constexpr bool has_element_type = std::is_same_v<T, bool> || std::is_same_v<T, std::uint8_t> ||
-                                         std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::int16_t> ||
-                                         std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int64_t> ||
-                                         std::is_same_v<T, float> || std::is_same_v<T, double>;
+inline constexpr bool has_element_type =
+    std::is_same_v<T, bool> || std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::int8_t> ||
+    std::is_same_v<T, std::int16_t> || std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int64_t> ||
+    std::is_same_v<T, float> || std::is_same_v<T, double>;
 
 template <class T>
 at::Tensor number_tensor(const T* values, std::vector<std::int64_t> shape) {
@@ -67,8 +67,9 @@ std::vector<at::Tensor> to_tensors(const T& value) {
       return {bytes_tensor(value.data(), value.size() * sizeof(Element))};
     }
   } else {
-    static_assert(std::is_trivially_copyable_v<T>, "keep() takes numbers, strings, tensors, vectors of these, and "
-                                                   "trivially copyable structs; convert anything else");
+    static_assert(std::is_trivially_copyable_v<T>,
+                  "keep() takes numbers, strings, tensors, vectors of these, and "
+                  "trivially copyable structs; convert anything else");
     if constexpr (has_element_type<T>) {
       return {number_tensor(&value, {})};
     } else {

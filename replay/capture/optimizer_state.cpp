@@ -14,9 +14,9 @@ namespace {
 using namespace torch::optim;
 using Betas = std::tuple<double, double>;
 
-// --- What the classes are made of -------------------------------------------------------------------------------------
-// One visit per class: the only place that knows its fields. `visit(name, field)` gets references, so the same list
-// serves reading and writing.
+// --- What the classes are made of
+// ------------------------------------------------------------------------------------- One visit per class: the only
+// place that knows its fields. `visit(name, field)` gets references, so the same list serves reading and writing.
 
 template <class Visit>
 void visit_options(SGDOptions& o, Visit&& visit) {
@@ -125,7 +125,9 @@ void visit_state(LBFGSParamState& s, LBFGSOptions&, Visit&& visit) {
   visit("al", s.al(), true);
 }
 
-SGDOptions default_options(const SGDOptions& o) { return SGDOptions(o.lr()); }
+SGDOptions default_options(const SGDOptions& o) {
+  return SGDOptions(o.lr());
+}
 template <class O>
 O default_options(const O&) {
   return O();
@@ -151,7 +153,8 @@ bool with_family(OptimizerOptions& options, Use&& use) {
          attempt(Family<AdagradOptions, AdagradParamState>{}) || attempt(Family<LBFGSOptions, LBFGSParamState>{});
 }
 
-// --- Options as numbers -----------------------------------------------------------------------------------------------
+// --- Options as numbers
+// -----------------------------------------------------------------------------------------------
 
 struct ReadOptions {
   Options& options;
@@ -199,7 +202,8 @@ Options lr_alone(OptimizerOptions& options) {
   }
 }
 
-// --- State as tensors -------------------------------------------------------------------------------------------------
+// --- State as tensors
+// -------------------------------------------------------------------------------------------------
 
 struct ReadState {
   using Kind = StateItem::Kind;

@@ -24,7 +24,9 @@ Names parameter_names(const Modules& modules) {
   return names;
 }
 
-Column column_of(const WeightSlot& slot) { return {slot.name, dtype_of(slot.tensor), shape_of(slot.tensor)}; }
+Column column_of(const WeightSlot& slot) {
+  return {slot.name, dtype_of(slot.tensor), shape_of(slot.tensor)};
+}
 
 }  // namespace
 
@@ -34,8 +36,8 @@ Parameters::Parameters(const Modules& modules, const Optimizers& optimizers)
 }
 
 std::size_t Parameters::find(const at::Tensor& tensor) const {
-  const auto found = std::find_if(slots_.begin(), slots_.end(),
-                                  [&](const WeightSlot& slot) { return slot.tensor.is_same(tensor); });
+  const auto found =
+      std::find_if(slots_.begin(), slots_.end(), [&](const WeightSlot& slot) { return slot.tensor.is_same(tensor); });
   return static_cast<std::size_t>(found - slots_.begin());
 }
 

@@ -24,7 +24,9 @@ std::int64_t nanoseconds_since(Clock::time_point start) {
 
 }  // namespace
 
-void say(const std::string& line) { std::fprintf(stderr, "samestep: %s\n", line.c_str()); }
+void say(const std::string& line) {
+  std::fprintf(stderr, "samestep: %s\n", line.c_str());
+}
 
 std::unique_ptr<RecorderLink> RecorderLink::open(const protocol::Hello& hello) {
   const char* path = std::getenv(protocol::socket_variable);
@@ -82,9 +84,14 @@ void RecorderLink::accept(protocol::Frame frame) {
       welcome_ = protocol::decode_welcome(frame.text());
       std::swap(anchor_, frame.descriptor);
       break;
-    case Type::begin: begin_ = protocol::decode_begin(frame.text()).first_step; break;
-    case Type::ack: note(protocol::decode_ack(frame.text())); break;
-    default: throw BrokenInput("a frame of type " + std::to_string(static_cast<int>(frame.type)) + " was not expected");
+    case Type::begin:
+      begin_ = protocol::decode_begin(frame.text()).first_step;
+      break;
+    case Type::ack:
+      note(protocol::decode_ack(frame.text()));
+      break;
+    default:
+      throw BrokenInput("a frame of type " + std::to_string(static_cast<int>(frame.type)) + " was not expected");
   }
   if (frame.descriptor >= 0) ::close(frame.descriptor);
 }
@@ -117,7 +124,9 @@ std::uint64_t RecorderLink::start(const Digest& weights_in) {
   return begin_.value_or(welcome_.first_step);
 }
 
-void RecorderLink::layout(const std::string& text) { send(Type::layout, text); }
+void RecorderLink::layout(const std::string& text) {
+  send(Type::layout, text);
+}
 
 void RecorderLink::step(std::uint64_t number, std::span<const std::byte> record) {
   if (sent_ == 0) first_ = number;
@@ -133,7 +142,9 @@ void RecorderLink::file(Type type, std::uint64_t step, int descriptor) {
   send(type, protocol::encode(protocol::StepNumber{step}), descriptor);
 }
 
-void RecorderLink::notice(const protocol::Notice& notice) { send(Type::event, protocol::encode(notice)); }
+void RecorderLink::notice(const protocol::Notice& notice) {
+  send(Type::event, protocol::encode(notice));
+}
 
 void RecorderLink::bye(const std::string& how) {
   send(Type::bye, protocol::encode(protocol::Bye{how, sent_}));
@@ -143,8 +154,12 @@ void RecorderLink::bye(const std::string& how) {
   alive_ = false;
 }
 
-Wishes RecorderLink::take_wishes() { return std::exchange(wishes_, {}); }
+Wishes RecorderLink::take_wishes() {
+  return std::exchange(wishes_, {});
+}
 
-std::int64_t RecorderLink::take_waited() { return std::exchange(waited_ns_, 0); }
+std::int64_t RecorderLink::take_waited() {
+  return std::exchange(waited_ns_, 0);
+}
 
 }  // namespace samestep::capture

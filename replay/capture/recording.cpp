@@ -8,19 +8,9 @@
 namespace samestep::capture {
 namespace {
 
-// Adds the time it lives to a step's capture time.
-class Stopwatch {
- public:
-  explicit Stopwatch(std::int64_t& total) : total_(total), start_(std::chrono::steady_clock::now()) {}
-  ~Stopwatch() {
-    const auto elapsed = std::chrono::steady_clock::now() - start_;
-    total_ += std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count();
-  }
-
- private:
-  std::int64_t& total_;
-  std::chrono::steady_clock::time_point start_;
-};
+std::int64_t nanoseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+}
 
 std::string reason_of(const std::exception& error) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
@@ -49,14 +39,18 @@ void keep_copies(std::vector<NamedTensor>& kept, const std::string& lane, const 
 
 }  // namespace
 
-// --- The session's life -----------------------------------------------------------------------------------------------
+// --- The session's life
+// -----------------------------------------------------------------------------------------------
 
 std::unique_ptr<Recording> Recording::open(const Modules& modules, Loop& loop) {
   if (std::getenv(protocol::socket_variable) == nullptr) return nullptr;
-  pin_determinism();
+  DeterminismPins pins;
   const auto hello = describe_process();
   auto link = RecorderLink::open(hello);
-  if (link == nullptr) return nullptr;
+  if (link == nullptr) {
+    pins.undo();
+    return nullptr;
+  }
   try {
     std::unique_ptr<Recording> recording(new Recording(modules, loop, std::move(link)));
     recording->hello_ = hello;
@@ -74,19 +68,22 @@ Recording::Recording(const Modules& modules, Loop& loop, std::unique_ptr<Recorde
       parameters_(modules_, loop_.optimizers),
       settings_(effective_settings()) {}
 
-bool Recording::replaying() const { return link_->welcome().mode == protocol::Mode::replay; }
+bool Recording::replaying() const {
+  return link_->welcome().mode == protocol::Mode::replay;
+}
 
 template <class Work>
 void Recording::guarded(const char* what, Work&& work) {
   if (!live()) return;
-  const Stopwatch watch(draft_.capture_ns);
   const at::NoGradGuard no_grad;
+  work_began_ = std::chrono::steady_clock::now();
   try {
     work();
   } catch (const std::exception& error) {
     link_->give_up(std::string("cannot record ") + what + " of step " + std::to_string(step_number()) + ": " +
                    reason_of(error));
   }
+  capture_ns_ += nanoseconds_since(work_began_);
   if (!live() && replaying()) loop_.stopped = true;  // nobody is asking any more
 }
 
@@ -147,7 +144,8 @@ void Recording::bye(bool by_exception) {
   link_->bye(by_exception ? "exception" : "closed");
 }
 
-// --- Moment F ---------------------------------------------------------------------------------------------------------
+// --- Moment F
+// ---------------------------------------------------------------------------------------------------------
 
 void Recording::batch(const std::vector<at::Tensor>& tensors) {
   guarded("the batch", [&] {
@@ -162,9 +160,10 @@ void Recording::batch(const std::vector<at::Tensor>& tensors) {
 }
 
 void Recording::forward(const std::vector<at::Tensor>& batch) {
-  if (parameters_.refresh()) sent_layout_.reset();
+  layout_changed_ |= parameters_.refresh();
   draft_.began_ns = utc_nanoseconds();
   read_forward(draft_, parameters_, batch);
+  layout_changed_ |= draft_.rng_columns != layout_.of(Lane::rng);
   check_settings();
 }
 
@@ -194,21 +193,26 @@ void Recording::check_settings() {
   settings_ = now;
 }
 
-// --- Moment P ---------------------------------------------------------------------------------------------------------
+// --- Moment P
+// ---------------------------------------------------------------------------------------------------------
 
 void Recording::loss(const at::Tensor& value) {
   guarded("the loss", [&] { draft_.losses.push_back(value.detach().clone()); });
 }
 
-void Recording::hyper(const std::string& name, double value) { draft_.hyper[name] = value; }
+void Recording::hyper(const std::string& name, double value) {
+  draft_.hyper[name] = value;
+}
 
 void Recording::before_update(std::size_t optimizer, bool inside_closure) {
   guarded("the gradients", [&] {
     if (!draft_.forward_seen) forward({});
     ask_for_first_step(optimizer);
     auto& owner = *loop_.optimizers[optimizer];
+    const auto known_names = hyper_names_.size() + sparse_gradients_.size();
     read_update(draft_, parameters_, owner, optimizer, sparse_gradients_, summaries_due(step_number()) || anchor_due());
     for (const auto& [name, value] : draft_.hyper) hyper_names_.insert(name);
+    layout_changed_ |= known_names != hyper_names_.size() + sparse_gradients_.size();
     if (!replaying() || !inside_closure) return;
     // Later passes of the closure overwrite the gradients that were read.
     for (const auto& slot : parameters_.slots()) {
@@ -230,13 +234,14 @@ LaneRecord Recording::hyper_lane() const {
   return lane;
 }
 
-// --- Moment O ---------------------------------------------------------------------------------------------------------
+// --- Moment O
+// ---------------------------------------------------------------------------------------------------------
 
 struct Recording::Outcome {
-  Layout layout;
   bool anchor = false;       // one is to be cut here
   bool new_segment = false;  // the layout is not the one that was sent
-  LaneRecord weights_out, optimizer, state, rng;
+  LaneRecord weights_out, optimizer, state, rng, loss;
+  bool optimizer_read = false, state_read = false;
   std::vector<Entry> optimizer_entries;
 };
 
@@ -246,29 +251,36 @@ bool Recording::anchor_due() const {
   return anchor_asked_ || loop_.next + 1 >= loop_.end || (every != 0 && (step_number() + 1) % every == 0);
 }
 
-Layout Recording::layout_now() const {
+Layout Recording::layout_now(std::vector<Column> optimizer_columns) const {
   Layout layout;
   layout.of(Lane::weights_in) = layout.of(Lane::weights_out) = parameters_.columns();
   layout.of(Lane::rng) = draft_.rng_columns;
-  layout.of(Lane::gradients) = draft_.gradient_columns;
-  layout.of(Lane::optimizer) = optimizer_columns_;
+  layout.of(Lane::gradients) = gradient_columns(parameters_, sparse_gradients_);
+  layout.of(Lane::optimizer) = std::move(optimizer_columns);
   for (const auto& name : hyper_names_) layout.of(Lane::hyper).push_back({name, DType::f64, Shape{}});
   for (const auto& value : kept_) layout.of(Lane::state).push_back({value.name, DType::u8, std::nullopt});
   for (const auto* optimizer : loop_.optimizers) layout.optimizers.push_back(class_name(*optimizer));
   return layout;
 }
 
+// The schedule of the lanes that are not read at every step; renews the layout where something of it has changed.
+void Recording::plan_outcome(Outcome& outcome) {
+  outcome.anchor = anchor_due() || cut_.has_value();
+  outcome.new_segment = layout_changed_;
+  outcome.optimizer_read = outcome.anchor || outcome.new_segment || in_root(Lane::optimizer, step_number());
+  if (outcome.optimizer_read) {
+    outcome.optimizer_entries = optimizer_entries(loop_.optimizers, parameters_);
+    auto columns = columns_of(outcome.optimizer_entries);
+    outcome.new_segment |= columns != layout_.of(Lane::optimizer);
+    if (outcome.new_segment) layout_ = layout_now(std::move(columns));
+  }
+  outcome.state_read = outcome.anchor || outcome.new_segment;
+  layout_changed_ = false;
+}
+
 Recording::Outcome Recording::read_outcome(std::size_t optimizer) {
   Outcome outcome;
-  outcome.anchor = anchor_due() || cut_.has_value();
-  outcome.new_segment = !sent_layout_ || *sent_layout_ != layout_now();
-  if (outcome.anchor || outcome.new_segment || in_root(Lane::optimizer, step_number())) {
-    outcome.optimizer_entries = optimizer_entries(loop_.optimizers, parameters_);
-    optimizer_columns_ = columns_of(outcome.optimizer_entries);
-  }
-  outcome.layout = layout_now();
-  outcome.new_segment |= !sent_layout_ || *sent_layout_ != outcome.layout;
-
+  plan_outcome(outcome);
   const bool summarize = summaries_due(step_number()) || outcome.anchor;
   Reading reading;
   LaneBuilder weights(reading, summarize), state(reading, false), optimizers(reading, summarize), rng(reading, false);
@@ -278,15 +290,19 @@ Recording::Outcome Recording::read_outcome(std::size_t optimizer) {
   for (const auto& entry : outcome.optimizer_entries) {
     entry.optimizer == optimizer ? optimizers.entry(entry) : optimizers.absent();
   }
-  if (outcome.anchor || outcome.new_segment) {
+  if (outcome.state_read) {
     for (const auto& entry : kept_entries(kept_)) state.entry(entry);
   }
   for (const auto& generator : generator_states()) rng.tensor(generator.state);
+  // Not at P: the later passes of a closure have losses of their own.
+  const auto first_loss = reading.size();
+  for (const auto& loss : draft_.losses) reading.add(loss);
   reading.run();
   outcome.weights_out = weights.record();
   outcome.optimizer = optimizers.record();
   outcome.state = state.record();
   outcome.rng = rng.record();
+  outcome.loss = loss_lane(draft_.losses, reading, first_loss);
   return outcome;
 }
 
@@ -308,17 +324,15 @@ StepRecord Recording::assemble(Outcome& outcome, std::size_t optimizer, bool ski
   } else {
     batch = absent_lane(AbsentReason::batch_not_given);
   }
-  record.of(Lane::loss) = draft_.losses.empty() ? absent_lane(AbsentReason::loss_not_given) : std::move(draft_.loss);
+  record.of(Lane::loss) = std::move(outcome.loss);
 
   const bool readable = known(*loop_.optimizers[optimizer]);
-  record.of(Lane::optimizer) = !readable                          ? absent_lane(AbsentReason::unknown_optimizer)
-                               : outcome.optimizer_entries.empty() && !in_root(Lane::optimizer, record.step)
-                                   ? absent_lane(AbsentReason::off_schedule)
-                                   : std::move(outcome.optimizer);
-  const bool state_read = outcome.anchor || outcome.new_segment;
-  record.of(Lane::state) = kept_.empty()  ? absent_lane(AbsentReason::nothing_there)
-                           : !state_read ? absent_lane(AbsentReason::off_schedule)
-                                         : std::move(outcome.state);
+  record.of(Lane::optimizer) = !readable                 ? absent_lane(AbsentReason::unknown_optimizer)
+                               : !outcome.optimizer_read ? absent_lane(AbsentReason::off_schedule)
+                                                         : std::move(outcome.optimizer);
+  record.of(Lane::state) = kept_.empty()         ? absent_lane(AbsentReason::nothing_there)
+                           : !outcome.state_read ? absent_lane(AbsentReason::off_schedule)
+                                                 : std::move(outcome.state);
   record.rng_out = std::move(outcome.rng.digests);
   record.rng_out.resize(draft_.rng_columns.size());
   return record;
@@ -334,7 +348,7 @@ void Recording::mask_and_seal(StepRecord& record, std::size_t optimizer) const {
   mask(record.of(Lane::weights_in), covered_by(optimizer));
   for (const auto lane : all_lanes) {
     auto& own = record.of(lane);
-    if (own.status == LaneStatus::captured) seal(lane, own, sent_layout_->of(lane));
+    if (own.status == LaneStatus::captured) seal(lane, own, layout_.of(lane));
   }
 }
 
@@ -343,8 +357,11 @@ StepTiming Recording::timing() {
   const auto now = utc_nanoseconds();
   timing.began_ns = draft_.began_ns;
   timing.duration_ns = now - last_commit_ns_;
+  // What the step still does after this, and the waiting for its acknowledgement, counts for the next.
+  const auto so_far = nanoseconds_since(work_began_);
   timing.waited_ns = link_->take_waited();
-  timing.capture_ns = draft_.capture_ns;
+  timing.capture_ns = std::max<std::int64_t>(0, capture_ns_ + so_far - timing.waited_ns);
+  capture_ns_ = -so_far;
   timing.peak_memory = peak_memory();
   timing.peak_device_memory = peak_device_memory();
   timing.rank = hello_.rank;
@@ -358,14 +375,11 @@ void Recording::after_update(std::size_t optimizer, bool skipped) {
     auto outcome = read_outcome(optimizer);
     auto record = assemble(outcome, optimizer, skipped);
     last_hyper_ = draft_.hyper;
-    if (outcome.new_segment) {
-      sent_layout_ = outcome.layout;
-      link_->layout(encode(*sent_layout_));
-    }
+    if (outcome.new_segment) link_->layout(encode(layout_));
     mask_and_seal(record, optimizer);
     commit(outcome, std::move(record));
-    obey(outcome, step_number(), optimizer);
-    forward_at_top_ = !draft_.batch_seen;
+    obey(step_number(), optimizer);
+    if (loop_.made == 0) forward_at_top_ = !draft_.batch_seen;
     first_step_done_ = true;
   });
   draft_ = {};
@@ -380,14 +394,14 @@ void Recording::commit(Outcome& outcome, StepRecord record) {
   link_->step(record.step, encode(record));
 }
 
-void Recording::obey(const Outcome& outcome, std::uint64_t step, std::size_t optimizer) {
+void Recording::obey(std::uint64_t step, std::size_t optimizer) {
   const auto wishes = link_->take_wishes();
   anchor_asked_ |= wishes.cut_anchor;
   loop_.stopped |= wishes.stop;
-  if (wishes.dump || link_->welcome().dump_step == step) send_dump(outcome, step, optimizer);
+  if (wishes.dump || link_->welcome().dump_step == step) send_dump(step, optimizer);
 }
 
-void Recording::send_dump(const Outcome& outcome, std::uint64_t step, std::size_t optimizer) {
+void Recording::send_dump(std::uint64_t step, std::size_t optimizer) {
   auto tensors = draft_.kept_weights;
   tensors.insert(tensors.end(), draft_.kept_batch.begin(), draft_.kept_batch.end());
   for (std::size_t i = 0; i < draft_.losses.size(); ++i) {
@@ -398,7 +412,7 @@ void Recording::send_dump(const Outcome& outcome, std::uint64_t step, std::size_
     const bool own = slot.owned_by(optimizer) && draft_.kept_gradients.empty() && slot.tensor.grad().defined();
     if (own) append_named(tensors, "gradients", gradient_entry(slot, sparse_gradients_));
   }
-  for (const auto& entry : outcome.optimizer_entries) {
+  for (const auto& entry : optimizer_entries(loop_.optimizers, parameters_)) {
     if (entry.optimizer == optimizer) append_named(tensors, "optimizer", entry);
   }
   for (const auto& slot : parameters_.slots()) {

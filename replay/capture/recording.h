@@ -5,6 +5,7 @@
 
 #include <torch/torch.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -64,7 +65,8 @@ class Recording {
 
   struct Outcome;  // what is read at O
   [[nodiscard]] Outcome read_outcome(std::size_t optimizer);
-  [[nodiscard]] Layout layout_now() const;
+  void plan_outcome(Outcome& outcome);
+  [[nodiscard]] Layout layout_now(std::vector<Column> optimizer_columns) const;
   [[nodiscard]] bool anchor_due() const;
   [[nodiscard]] StepRecord assemble(Outcome& outcome, std::size_t optimizer, bool skipped);
   [[nodiscard]] LaneRecord hyper_lane() const;
@@ -72,8 +74,8 @@ class Recording {
   void mask_and_seal(StepRecord& record, std::size_t optimizer) const;
   [[nodiscard]] StepTiming timing();
   void commit(Outcome& outcome, StepRecord record);
-  void obey(const Outcome& outcome, std::uint64_t step, std::size_t optimizer);
-  void send_dump(const Outcome& outcome, std::uint64_t step, std::size_t optimizer);
+  void obey(std::uint64_t step, std::size_t optimizer);
+  void send_dump(std::uint64_t step, std::size_t optimizer);
   void notice(const std::string& kind, const std::string& text, std::optional<std::uint64_t> step = std::nullopt);
   [[nodiscard]] Program program() const { return {parameters_, loop_.optimizers, kept_}; }
 
@@ -88,14 +90,16 @@ class Recording {
   std::uint64_t offset_ = 0;  // number in the run minus the program's own number
 
   StepDraft draft_;
-  bool forward_at_top_ = true;        // this loop's habit: no batch(), so F is where the iteration begins
+  bool forward_at_top_ = true;  // this loop's habit: no batch(), so F is where the iteration begins
   bool first_step_done_ = false;
-  bool first_step_known_ = false;     // the recorder has numbered it, where it wanted to
+  bool first_step_known_ = false;      // the recorder has numbered it, where it wanted to
   std::set<std::string> hyper_names_;  // every name seen so far: a column once is a column ever
   std::set<std::string> sparse_gradients_;
-  std::optional<Layout> sent_layout_;
-  std::vector<Column> optimizer_columns_;
+  Layout layout_;               // as it was sent
+  bool layout_changed_ = true;  // a table other than the optimizer's state has changed since
   std::int64_t last_commit_ns_ = 0;
+  std::int64_t capture_ns_ = 0;  // spent since the last commit
+  std::chrono::steady_clock::time_point work_began_;
 
   bool anchor_asked_ = false;
   std::optional<AnchorCut> cut_;  // waits for the end of the iteration

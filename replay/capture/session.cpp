@@ -81,7 +81,8 @@ void end_iteration(Loop& loop) {
 
 }  // namespace
 
-// --- Step -------------------------------------------------------------------------------------------------------------
+// --- Step
+// -------------------------------------------------------------------------------------------------------------
 
 void Step::batch_of(const std::vector<at::Tensor>& tensors) const {
   if (loop_->recording != nullptr) loop_->recording->batch(tensors);
@@ -105,7 +106,9 @@ double Step::clip_grad_norm(torch::optim::Optimizer& optimizer, double max_norm,
   return torch::nn::utils::clip_grad_norm_(optimizer.parameters(), max_norm, norm_type);
 }
 
-void Step::update() const { update(only_optimizer(*loop_)); }
+void Step::update() const {
+  update(only_optimizer(*loop_));
+}
 
 void Step::update(torch::optim::Optimizer& optimizer) const {
   run_update(*loop_, optimizer, nullptr);
@@ -122,7 +125,9 @@ at::Tensor Step::update(torch::optim::Optimizer& optimizer, const std::function<
   return result;
 }
 
-void Step::skip() const { skip(only_optimizer(*loop_)); }
+void Step::skip() const {
+  skip(only_optimizer(*loop_));
+}
 
 void Step::skip(torch::optim::Optimizer& optimizer) const {
   const auto index = index_of(*loop_, optimizer);
@@ -133,7 +138,8 @@ void Step::skip(torch::optim::Optimizer& optimizer) const {
   advance(*loop_);
 }
 
-// --- Steps ------------------------------------------------------------------------------------------------------------
+// --- Steps
+// ------------------------------------------------------------------------------------------------------------
 
 Steps::Iterator Steps::begin() {
   begin_iteration(*loop_);
@@ -150,7 +156,8 @@ Steps::~Steps() {
   if (loop_->recording != nullptr) loop_->recording->end(std::uncaught_exceptions() > 0);
 }
 
-// --- Session ----------------------------------------------------------------------------------------------------------
+// --- Session
+// ----------------------------------------------------------------------------------------------------------
 
 Session::Session(Modules modules, Optimizers optimizers) {
   if (session_exists) throw std::logic_error("samestep: a session exists already; give it all modules and optimizers");

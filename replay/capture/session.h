@@ -15,9 +15,9 @@
 //       step.update();                                      // optimizer.step(), digested before (P) and after (O)
 //     }
 //
-// Launched by `samestep record` or `samestep replay`, the session finds its recorder by an environment variable; started
-// plainly it is off, and every call returns at once. Recording changes no bit of the training: it draws no random
-// number, touches no graph and no version counter, writes nothing to standard output.
+// Launched by `samestep record` or `samestep replay`, the session finds its recorder by an environment variable;
+// started plainly it is off, and every call returns at once. Recording changes no bit of the training: it draws no
+// random number, touches no graph and no version counter, writes nothing to standard output.
 //
 // A step is one optimizer update. steps(n) counts updates, not iterations: a loop that updates twice an iteration (a
 // GAN) and asks for 1000 steps goes round 500 times; a loop that updates in every fourth iteration goes round 4n times.
@@ -91,8 +91,8 @@ class Step {
   // not what was computed from the data: the lane `hyper` stands before `loss` and `gradients` when a cause is named.
   void hyper(const std::string& name, double value) const;
 
-  // torch::nn::utils::clip_grad_norm_ over the optimizer's parameters; its arguments are recorded in `hyper`. (Its result
-  // is not: it follows from the gradients, and a difference there would be taken for one of hyper-parameters.)
+  // torch::nn::utils::clip_grad_norm_ over the optimizer's parameters; its arguments are recorded in `hyper`. (Its
+  // result is not: it follows from the gradients, and a difference there would be taken for one of hyper-parameters.)
   // Returns the norm before clipping.
   double clip_grad_norm(double max_norm, double norm_type = 2.0) const;
   double clip_grad_norm(torch::optim::Optimizer& optimizer, double max_norm, double norm_type = 2.0) const;

@@ -23,38 +23,20 @@ void put_gradient(LaneBuilder& lane, const std::vector<at::Tensor>& parts, bool 
   }
 }
 
-LaneBuilder list_gradients(StepDraft& draft, Reading& reading, const Parameters& parameters, std::size_t number,
+LaneBuilder list_gradients(Reading& reading, const Parameters& parameters, std::size_t number,
                            std::set<std::string>& sparse, bool summarize) {
   LaneBuilder lane(reading, summarize);
-  draft.gradient_columns.clear();
-  for (std::size_t i = 0; i < parameters.slots().size(); ++i) {
-    const auto& slot = parameters.slots()[i];
+  for (const auto& slot : parameters.slots()) {
     if (slot.owners == 0) continue;
-    auto column = parameters.columns()[i];
     if (!slot.owned_by(number) || !slot.tensor.requires_grad()) {
       lane.absent();
-    } else {
-      const auto parts = gradient_parts(slot.tensor);
-      if (parts.size() > 1) sparse.insert(slot.name);
-      put_gradient(lane, parts, sparse.contains(slot.name));
+      continue;
     }
-    if (sparse.contains(slot.name)) column.shape.reset();
-    draft.gradient_columns.push_back(std::move(column));
+    const auto parts = gradient_parts(slot.tensor);
+    if (parts.size() > 1) sparse.insert(slot.name);
+    put_gradient(lane, parts, sparse.contains(slot.name));
   }
   return lane;
-}
-
-double as_double(const at::Tensor& loss) {
-  const auto host = on_host(loss);
-  return (host.numel() == 1 ? host : host.sum()).item().toDouble();
-}
-
-void read_losses(StepDraft& draft, const Reading& reading, std::size_t first) {
-  draft.loss.status = LaneStatus::captured;
-  for (std::size_t i = 0; i < draft.losses.size(); ++i) {
-    draft.loss.items.push_back(reading.item(first + i));
-    draft.loss.values.push_back(as_double(draft.losses[i]));
-  }
 }
 
 void read_options(StepDraft& draft, torch::optim::Optimizer& optimizer, std::size_t number) {
@@ -99,16 +81,35 @@ void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch) {
   for (const auto place : places) draft.batch.push_back(reading.item(place));
 }
 
+std::vector<Column> gradient_columns(const Parameters& parameters, const std::set<std::string>& sparse) {
+  std::vector<Column> columns;
+  for (std::size_t i = 0; i < parameters.slots().size(); ++i) {
+    if (parameters.slots()[i].owners == 0) continue;
+    columns.push_back(parameters.columns()[i]);
+    if (sparse.contains(columns.back().name)) columns.back().shape.reset();
+  }
+  return columns;
+}
+
+LaneRecord loss_lane(const std::vector<at::Tensor>& losses, const Reading& reading, std::size_t first) {
+  if (losses.empty()) return absent_lane(AbsentReason::loss_not_given);
+  LaneRecord lane;
+  lane.status = LaneStatus::captured;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const auto host = on_host(losses[i]);
+    lane.items.push_back(reading.item(first + i));
+    lane.values.push_back((host.numel() == 1 ? host : host.sum()).item().toDouble());
+  }
+  return lane;
+}
+
 void read_update(StepDraft& draft, const Parameters& parameters, torch::optim::Optimizer& optimizer, std::size_t number,
                  std::set<std::string>& sparse, bool summarize) {
   Reading reading;
-  std::vector<std::size_t> losses;
-  for (const auto& loss : draft.losses) losses.push_back(reading.add(loss));
-  const auto gradients = list_gradients(draft, reading, parameters, number, sparse, summarize);
+  const auto gradients = list_gradients(reading, parameters, number, sparse, summarize);
   reading.run();
   draft.update_seen = true;
   draft.gradients = gradients.record();
-  read_losses(draft, reading, 0);
   read_options(draft, optimizer, number);
 }
 

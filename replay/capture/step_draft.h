@@ -20,14 +20,12 @@ struct StepDraft {
   bool batch_seen = false;    // F was a batch()
   bool update_seen = false;   // P
   std::int64_t began_ns = 0;
-  std::int64_t capture_ns = 0;
 
   LaneRecord weights_in, rng, gradients;
-  std::vector<Column> rng_columns, gradient_columns;
+  std::vector<Column> rng_columns;
   std::vector<ListItem> batch;
   std::vector<at::Tensor> losses;  // copies
-  LaneRecord loss;
-  Options hyper;  // what hyper() gave, and at P the optimizer's options
+  Options hyper;                   // what hyper() gave, and at P the optimizer's options
 
   // Copies for a dump; only where one may be asked for.
   std::vector<NamedTensor> kept_weights, kept_batch, kept_gradients;
@@ -37,10 +35,15 @@ struct StepDraft {
 void read_forward(StepDraft& draft, const Parameters& parameters, const std::vector<at::Tensor>& batch);
 // More batches of a step whose F is past.
 void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch);
-// Moment P: the gradients of what optimizer `number` owns, the losses, its options. `sparse` names parameters that have
+// Moment P: the gradients of what optimizer `number` owns, and its options. `sparse` names parameters that have
 // had a sparse gradient; it grows.
 void read_update(StepDraft& draft, const Parameters& parameters, torch::optim::Optimizer& optimizer, std::size_t number,
                  std::set<std::string>& sparse, bool summarize);
+
+// The table of the gradients: every parameter that an optimizer owns.
+[[nodiscard]] std::vector<Column> gradient_columns(const Parameters& parameters, const std::set<std::string>& sparse);
+// The lane of the losses, which stand at `first` and after in a reading that has run.
+[[nodiscard]] LaneRecord loss_lane(const std::vector<at::Tensor>& losses, const Reading& reading, std::size_t first);
 
 // UTC, nanoseconds since 1970.
 [[nodiscard]] std::int64_t utc_nanoseconds();

@@ -11,16 +11,32 @@ namespace samestep::capture {
 namespace {
 
 constexpr std::pair<at::ScalarType, DType> element_types[] = {
-    {at::kBool, DType::boolean},          {at::kByte, DType::u8},     {at::kChar, DType::i8},
-    {at::kShort, DType::i16},             {at::kUInt16, DType::u16},  {at::kInt, DType::i32},
-    {at::kUInt32, DType::u32},            {at::kLong, DType::i64},    {at::kUInt64, DType::u64},
-    {at::kHalf, DType::f16},              {at::kBFloat16, DType::bf16}, {at::kFloat, DType::f32},
-    {at::kDouble, DType::f64},            {at::kFloat8_e4m3fn, DType::f8_e4m3},
-    {at::kFloat8_e5m2, DType::f8_e5m2},   {at::kComplexFloat, DType::c64},
+    {at::kBool, DType::boolean},
+    {at::kByte, DType::u8},
+    {at::kChar, DType::i8},
+    {at::kShort, DType::i16},
+    {at::kUInt16, DType::u16},
+    {at::kInt, DType::i32},
+    {at::kUInt32, DType::u32},
+    {at::kLong, DType::i64},
+    {at::kUInt64, DType::u64},
+    {at::kHalf, DType::f16},
+    {at::kBFloat16, DType::bf16},
+    {at::kFloat, DType::f32},
+    {at::kDouble, DType::f64},
+    {at::kFloat8_e4m3fn, DType::f8_e4m3},
+    {at::kFloat8_e5m2, DType::f8_e5m2},
+    {at::kComplexFloat, DType::c64},
     {at::kComplexDouble, DType::c128},
 };
 
-Buffer buffer_of(const at::Tensor& tensor) { return {tensor.const_data_ptr(), tensor.nbytes()}; }
+Buffer buffer_of(const at::Tensor& tensor) {
+  return {tensor.const_data_ptr(), tensor.nbytes()};
+}
+
+TypedBuffer typed_buffer_of(const at::Tensor& tensor) {
+  return {tensor.const_data_ptr(), static_cast<std::size_t>(tensor.numel()), dtype_of(tensor)};
+}
 
 }  // namespace
 
@@ -39,7 +55,9 @@ at::ScalarType scalar_type(DType dtype) {
   throw std::invalid_argument("unknown element type " + std::to_string(static_cast<int>(dtype)));
 }
 
-Shape shape_of(const at::Tensor& tensor) { return tensor.sizes().vec(); }
+Shape shape_of(const at::Tensor& tensor) {
+  return tensor.sizes().vec();
+}
 
 at::Tensor readable(const at::Tensor& tensor) {
   if (tensor.layout() == at::kStrided) {
@@ -72,8 +90,12 @@ std::vector<at::Tensor> parts_of(const at::Tensor& tensor) {
   return {coalesced.indices(), coalesced.values()};
 }
 
-at::Tensor scalar_tensor(std::int64_t value) { return at::full({}, value, at::kLong); }
-at::Tensor scalar_tensor(double value) { return at::full({}, value, at::kDouble); }
+at::Tensor scalar_tensor(std::int64_t value) {
+  return at::full({}, value, at::kLong);
+}
+at::Tensor scalar_tensor(double value) {
+  return at::full({}, value, at::kDouble);
+}
 
 std::size_t Reading::add(const at::Tensor& tensor, bool summarize) {
   tensors_.push_back(readable(tensor));
@@ -86,6 +108,7 @@ void Reading::run() {
   if (marked_ != 0) summarize_marked();
 }
 
+// Work on a device is ordered first, so that it runs while the host digests what is its own.
 void Reading::digest_all() {
   digests_.resize(tensors_.size());
   std::vector<Buffer> buffers;
@@ -98,24 +121,34 @@ void Reading::digest_all() {
     host.push_back(i);
     buffers.push_back(buffer_of(tensors_[i]));
   }
-  // Work on the device is ordered first, so that it runs while the host digests what is its own.
-  DeviceDigests pending(tensors_, device);
+  DeviceDigests on_device(tensors_, device);
   std::vector<Digest> digests(buffers.size());
   samestep::digest(buffers, digests, torch_parallel());
   for (std::size_t i = 0; i < host.size(); ++i) digests_[host[i]] = digests[i];
-  pending.finish(digests_);
+  on_device.finish(digests_);
 }
 
 void Reading::summarize_marked() {
-  std::vector<TypedBuffer> buffers;
-  std::vector<at::Tensor> kept;
+  std::vector<at::Tensor> marked;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    if (summary_place_[i] == none) continue;
-    kept.push_back(on_host(tensors_[i]));
-    buffers.push_back({kept.back().const_data_ptr(), static_cast<std::size_t>(kept.back().numel()), dtype_of(kept.back())});
+    if (summary_place_[i] != none) marked.push_back(tensors_[i]);
+  }
+  std::vector<TypedBuffer> buffers;
+  std::vector<std::size_t> host, device;
+  for (std::size_t i = 0; i < marked.size(); ++i) {
+    if (!marked[i].device().is_cpu()) {
+      device.push_back(i);
+      continue;
+    }
+    host.push_back(i);
+    buffers.push_back(typed_buffer_of(marked[i]));
   }
   summaries_.resize(marked_);
-  summarize(buffers, summaries_, torch_parallel());
+  DeviceSummaries on_device(marked, device);
+  std::vector<Summary> summaries(buffers.size());
+  summarize(buffers, summaries, torch_parallel());
+  for (std::size_t i = 0; i < host.size(); ++i) summaries_[host[i]] = summaries[i];
+  on_device.finish(summaries_);
 }
 
 ListItem Reading::item(std::size_t place) const {

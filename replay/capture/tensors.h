@@ -18,8 +18,8 @@ namespace samestep::capture {
 [[nodiscard]] at::ScalarType scalar_type(DType dtype);
 [[nodiscard]] Shape shape_of(const at::Tensor& tensor);
 
-// The same elements, dense, contiguous, detached, without pending conjugation; the tensor itself where it is so already.
-// Throws std::invalid_argument for a sparse tensor: see parts_of().
+// The same elements, dense, contiguous, detached, without pending conjugation; the tensor itself where it is so
+// already. Throws std::invalid_argument for a sparse tensor: see parts_of().
 [[nodiscard]] at::Tensor readable(const at::Tensor& tensor);
 // readable(), in host memory.
 [[nodiscard]] at::Tensor on_host(const at::Tensor& tensor);
@@ -42,6 +42,7 @@ class Reading {
   // The tensor's place among the digests. Its storage is kept alive, not copied unless it is not contiguous.
   std::size_t add(const at::Tensor& tensor, bool summarize = false);
   void run();
+  [[nodiscard]] std::size_t size() const { return tensors_.size(); }
 
   // REQUIRES run().
   [[nodiscard]] const Digest& digest(std::size_t place) const { return digests_[place]; }
