@@ -14,16 +14,24 @@ namespace {
 // A resume is from a recent checkpoint; further back than this nobody waits for the search.
 constexpr std::uint64_t most_looked_at = 100000;
 
-std::optional<std::uint64_t> step_that_left(const RunReader& run, const Digest& weights) {
-  const std::uint64_t end = run.end_step();
-  const std::uint64_t begin = std::max(run.first_step(), end > most_looked_at ? end - most_looked_at : 0);
-  for (std::uint64_t step = end; step-- > begin;)
-    if (run.record(step).of(Lane::weights_out).digest == weights) return step;
-  return std::nullopt;
+// A lane's digest says which lane it is of; so the weights after a step are looked for as the weights before the next.
+bool left_by_the_last_step(const RunReader& run, const Digest& weights) {
+  const std::uint64_t last = run.end_step() - 1;
+  const StepRecord record = run.record(last);
+  const LaneRecord& out = record.of(Lane::weights_out);
+  const auto& columns = run.layout(last).of(Lane::weights_in);
+  const bool kept = !out.digests.empty() && out.digests.size() == columns.size();
+  return kept && lane_digest(Lane::weights_in, out, columns) == weights;
 }
 
-bool first_step_started_from(const RunReader& run, const Digest& weights) {
-  return run.first_step() == 0 && run.end_step() > 0 && run.record(0).of(Lane::weights_in).digest == weights;
+// The latest step that can follow on `weights`.
+std::optional<std::uint64_t> step_that_follows(const RunReader& run, const Digest& weights) {
+  const std::uint64_t end = run.end_step();
+  if (left_by_the_last_step(run, weights)) return end;
+  const std::uint64_t begin = std::max(run.first_step(), end > most_looked_at ? end - most_looked_at : 0);
+  for (std::uint64_t step = end; step-- > begin;)
+    if (run.record(step).of(Lane::weights_in).digest == weights) return step;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -34,12 +42,11 @@ Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, 
   found.first_step = reader.end_step();
   if (reader.end_step() == reader.first_step()) {
     found.text = "It is the first session with steps.";
-  } else if (const auto step = step_that_left(reader, weights_in)) {
-    found.first_step = *step + 1;
-    found.text = fmt::format("Its weights are those after step {}: it goes on at step {}.", *step, found.first_step);
-  } else if (first_step_started_from(reader, weights_in)) {
-    found.first_step = 0;
-    found.text = "Its weights are those before step 0: it starts again from the beginning.";
+  } else if (const auto step = step_that_follows(reader, weights_in)) {
+    found.first_step = *step;
+    found.text = *step == 0
+                     ? "Its weights are those before step 0: it starts again from the beginning."
+                     : fmt::format("Its weights are those after step {}: it goes on at step {}.", *step - 1, *step);
   } else {
     found.text =
         fmt::format("Its weights are those of no recorded step: it is counted on after the last one, as step {}.",

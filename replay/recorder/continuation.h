@@ -17,10 +17,10 @@ struct Continuation {
   std::string text;             // one sentence: which step, and what of it fits
 };
 
-// For a session of `rank` whose first weights_in is `weights_in`: after the last step whose weights_out is that; else
-// from step 0 where the run's first step started from the same weights (a restart); else after the last step. A rank
-// without steps begins at 0. `run` must be readable as it lies on disk (its manifest renewed). Throws BrokenInput where
-// it is damaged.
+// For a session of `rank` whose first weights_in is `weights_in`: after the last step that left these weights (from
+// step 0 where the run's first step started from them: a restart); else after the last step. A rank without steps
+// begins at 0. `run` must be readable as it lies on disk (its manifest renewed). Throws BrokenInput where it is
+// damaged.
 [[nodiscard]] Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, const Digest& weights_in);
 
 }  // namespace samestep

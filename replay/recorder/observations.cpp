@@ -25,7 +25,6 @@ void Continuity::begin(const Layout& layout) {
     if (last_[i]) known[names_out_[i]] = *last_[i];
   names_in_ = names_of(layout.of(Lane::weights_in));
   names_out_ = names_of(layout.of(Lane::weights_out));
-  same_columns_ = layout.of(Lane::weights_in) == layout.of(Lane::weights_out);
   std::map<std::string, std::size_t> places;
   last_.assign(names_out_.size(), std::nullopt);
   for (std::size_t i = 0; i < names_out_.size(); ++i) {
@@ -37,14 +36,12 @@ void Continuity::begin(const Layout& layout) {
     const auto found = places.find(name);
     out_of_in_.push_back(found == places.end() ? none : found->second);
   }
-  last_lane_.reset();
 }
 
 std::vector<std::string> Continuity::observe(const StepRecord& record) {
   const LaneRecord& in = record.of(Lane::weights_in);
   std::vector<std::string> changed;
-  const bool untouched = same_columns_ && last_lane_ && in.digest == *last_lane_;
-  if (!untouched && in.status == LaneStatus::captured) {
+  if (in.status == LaneStatus::captured) {
     for (std::size_t i = 0; i < in.digests.size(); ++i) {
       const std::size_t out = out_of_in_[i];
       if (in.presence[i] != Presence::present || out == none || !last_[out]) continue;
@@ -56,9 +53,7 @@ std::vector<std::string> Continuity::observe(const StepRecord& record) {
 }
 
 void Continuity::remember(const LaneRecord& out) {
-  last_lane_.reset();
   if (out.status != LaneStatus::captured) return;
-  last_lane_ = out.digest;
   for (std::size_t i = 0; i < out.digests.size(); ++i)
     if (out.presence[i] == Presence::present) last_[i] = out.digests[i];
 }

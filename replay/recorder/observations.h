@@ -19,8 +19,7 @@ class Continuity {
  public:
   // A new table of tensors; what is known of tensors of the same name is kept.
   void begin(const Layout& layout);
-  // The names of the tensors that changed since they were last read, in layout order. Looks at single tensors only
-  // where the lane as a whole is not the one that went out last.
+  // The names of the tensors that changed since they were last read, in layout order.
   [[nodiscard]] std::vector<std::string> observe(const StepRecord& record);
 
  private:
@@ -29,8 +28,6 @@ class Continuity {
   std::vector<std::string> names_in_, names_out_;
   std::vector<std::size_t> out_of_in_;       // column of weights_out with the name of this one of weights_in; or npos
   std::vector<std::optional<Digest>> last_;  // by column of weights_out
-  std::optional<Digest> last_lane_;
-  bool same_columns_ = false;
 };
 
 // Tells steps that took ten times as long as the ones before them.

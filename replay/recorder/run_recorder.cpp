@@ -9,7 +9,6 @@
 #include <map>
 #include <utility>
 
-#include "replay/checkpoint/safetensors.h"
 #include "replay/recorder/anchor_keeper.h"
 #include "replay/recorder/continuation.h"
 #include "replay/recorder/file_digests.h"
@@ -19,6 +18,7 @@
 #include "replay/recorder/session_log.h"
 #include "replay/run/error.h"
 #include "replay/run/format.h"
+#include "replay/run/run_files.h"
 #include "replay/run/run_reader.h"
 
 namespace samestep {
@@ -204,8 +204,8 @@ void RunRecorder::State::take_up_rank(Manifest& earlier, std::uint32_t rank) {
 void RunRecorder::State::digest_ended_logs() {
   for (const SegmentEntry& segment : manifest.copy().segments) {
     if (segment.digest || segment.file.empty() || segment.ended == "running") continue;
-    const MappedFile file(run / segment.file);
-    const Digest digest_of_file = digest(file.bytes());
+    // Read, not mapped: a log has holes, and a mapped hole on a full disk is a bus error.
+    const Digest digest_of_file = file_digest(run / segment.file);
     manifest.change([&](Manifest& now) {
       for (SegmentEntry& entry : now.segments)
         if (entry.rank == segment.rank && entry.number == segment.number) entry.digest = digest_of_file;
@@ -287,7 +287,8 @@ void RunRecorder::State::fail(Session& session, const std::string& why) {
 std::string RunRecorder::State::events_line() const {
   std::vector<std::string> parts;
   for (const auto& [kind, count] : manifest.event_counts())
-    parts.push_back(fmt::format("{} {} (first: {})", count, kind, manifest.first_event_text(kind)));
+    if (kind != "error")  // said when it happened
+      parts.push_back(fmt::format("{} {} (first: {})", count, kind, manifest.first_event_text(kind)));
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
@@ -447,9 +448,10 @@ void RunRecorder::on_end(const Client& client, const ClientEnd& end) {
   if (found == state.sessions.end()) return;
   Session& session = found->second;
   const std::uint64_t next = session.log.next_step();
-  if (!end.said_bye)
-    state.tell(session.rank, end.how.starts_with("killed") ? "kill" : "ended", next,
-               fmt::format("Process {} was {} before step {} was complete.", client.pid, end.how, next));
+  if (!end.said_bye && state.failure.empty())
+    state.tell(
+        session.rank, end.how.starts_with("killed") ? "kill" : "ended", next,
+        fmt::format("Process {} ended without saying so ({}) before step {} was complete.", client.pid, end.how, next));
   if (end.how.starts_with("refused")) state.terminal.say(fmt::format("process {}: {}", client.pid, end.how));
   session.log.end(end.how);
   state.sessions.erase(found);

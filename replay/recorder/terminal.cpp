@@ -2,10 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace samestep {
 
 void Terminal::say(const std::string& text) {
-  const std::string line = "samestep: " + text + "\n";
+  std::string line = "samestep: " + text;
+  // A message from a library may have several lines; here it is one.
+  std::ranges::replace(line, '\n', ' ');
+  line += '\n';
   const std::scoped_lock lock(mutex_);
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
