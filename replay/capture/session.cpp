@@ -103,7 +103,11 @@ double Step::clip_grad_norm(double max_norm, double norm_type) const {
 double Step::clip_grad_norm(torch::optim::Optimizer& optimizer, double max_norm, double norm_type) const {
   hyper("clip_grad_norm.max_norm", max_norm);
   hyper("clip_grad_norm.norm_type", norm_type);
-  return torch::nn::utils::clip_grad_norm_(optimizer.parameters(), max_norm, norm_type);
+  std::vector<at::Tensor> parameters;  // Optimizer::parameters() warns at every call
+  for (const auto& group : optimizer.param_groups()) {
+    parameters.insert(parameters.end(), group.params().begin(), group.params().end());
+  }
+  return torch::nn::utils::clip_grad_norm_(parameters, max_norm, norm_type);
 }
 
 void Step::update() const {
