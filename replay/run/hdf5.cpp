@@ -86,6 +86,10 @@ Handle type_lane_head() {
 // Metadata come in small pieces every step; larger blocks of them mean fewer calls to grow the file.
 constexpr hsize_t metadata_block = 64 * 1024;
 
+// Beside a living writer a piece of metadata may be met half written: HDF5 looks again after 1, 2, 4, ... nanoseconds. Its
+// default of 100 looks never ends on a damaged file; 22 are over after 4 milliseconds.
+constexpr unsigned metadata_attempts = 22;
+
 Handle access_for_writing() {
   Handle access = properties(H5P_FILE_ACCESS);
   check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST), "HDF5 format version");
@@ -268,7 +272,9 @@ void abandon(hid_t file) noexcept {
 Handle open_file(const std::filesystem::path& file) {
   quiet();
   H5PLset_loading_state(0);
-  return owned(H5Fopen(file.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, H5P_DEFAULT), H5Fclose,
+  const Handle access = properties(H5P_FILE_ACCESS);
+  check(H5Pset_metadata_read_attempts(access.get(), metadata_attempts), "HDF5 properties");
+  return owned(H5Fopen(file.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get()), H5Fclose,
                "cannot open " + file.string());
 }
 
