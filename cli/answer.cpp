@@ -25,6 +25,7 @@ Verdict tampered(const TamperedInput& error) {
   if (const auto* anchor = dynamic_cast<const TamperedAnchor*>(&error)) {
     verdict.step = anchor->step;
     verdict.tensor = anchor->tensor;
+    verdict.lane = lane_from_name(anchor->tensor.substr(0, anchor->tensor.find('/')));
   }
   return verdict;
 }

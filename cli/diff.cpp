@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <optional>
 #include <set>
 
 #include "cli/answer.h"
@@ -36,7 +38,9 @@ std::string ended(const RunReader& run, std::uint32_t rank) {
 
 Verdict diff_rank(const DiffOptions& options, std::uint32_t rank) {
   const RunReader a(options.a, rank);
-  const RunReader b(options.b, rank);
+  std::optional<RunReader> other;  // one process holds a log open once: a run against itself shares its reader
+  if (!std::filesystem::equivalent(options.a, options.b)) other.emplace(options.b, rank);
+  const RunReader& b = other ? *other : a;
   const std::string suffix = rank == 0 ? "" : fmt::format(" (rank {})", rank);
   Verdict verdict = diff({a, "A" + suffix, ended(a, rank)}, {b, "B" + suffix, ended(b, rank)});
   weigh_environment(verdict, environment_differences(surroundings(a.manifest(), rank), surroundings(b.manifest(), rank)),

@@ -251,6 +251,9 @@ void weigh_environment(Verdict& verdict, const std::vector<EnvironmentDifference
   if (verdict.outcome == Outcome::same) {
     if (!settings.empty()) verdict.evidence.push_back(fmt::format("in spite of {}", fmt::join(settings, "; ")));
     if (!files.empty()) verdict.evidence.push_back(fmt::format("in spite of changed files: {}", fmt::join(files, "; ")));
+    if (const auto told = described(differences, Kind::told); !told.empty()) {
+      verdict.evidence.push_back(fmt::format("with another {}", fmt::join(told, "; another ")));
+    }
     return;
   }
   if (verdict.outcome != Outcome::diverged) return;

@@ -59,11 +59,12 @@ std::string scale_sentence(const std::vector<std::string>& names, std::size_t al
   const std::string which = names.size() == all    ? "all gradients"
                             : names.size() == 1    ? "the gradient of " + names.front()
                                                    : fmt::format("the gradients of {} tensors", names.size());
-  const std::string_view verb = names.size() == 1 && all != 1 ? "is" : "are";
+  const bool one = names.size() == 1 && all != 1;
   if (std::abs(c - 1) <= 1e-3) {
-    return fmt::format("{} agree with those of {} to a thousandth: rounding, as another kernel gives", which, a.label);
+    return fmt::format("{} {} with {} of {} to a thousandth: rounding, as another kernel gives", which,
+                       one ? "agrees" : "agree", one ? "that" : "those", a.label);
   }
-  return fmt::format("{} {} {} times those of {}{}", which, verb, factor(c), a.label,
+  return fmt::format("{} {} {} times {} of {}{}", which, one ? "is" : "are", factor(c), one ? "that" : "those", a.label,
                      std::abs(c + 1) <= 1e-3 ? ": the direction of the update was reversed" : "");
 }
 

@@ -12,8 +12,10 @@
 #include "replay/player/plan.h"
 #include "replay/player/present.h"
 #include "replay/player/saved_run.h"
+#include "replay/player/tensor_files.h"
 #include "replay/recorder/server.h"
 #include "replay/run/error.h"
+#include "replay/run/run_files.h"
 #include "replay/run/run_reader.h"
 
 namespace samestep {
@@ -94,13 +96,36 @@ void probe_after(Verdict& verdict, const Stage& stage, const std::vector<Environ
                            "the recording machine at this step looks the same");
 }
 
+void say(Verdict& verdict, std::string sentence) {
+  if (!sentence.empty()) verdict.evidence.push_back(std::move(sentence));
+}
+
+// Numbers where both sides' tensors are at hand: two replays' dumps, or a dump and the anchor cut after the step.
+void compare_tensors(Verdict& verdict, const Stage& stage, const Pass& first, const Pass& second) {
+  if (first.findings.dumps.empty()) return;
+  const auto& dump = first.findings.dumps.front();
+  const Difference& difference = *first.findings.difference;
+  if (!second.findings.dumps.empty()) {
+    const std::string text = tensor_difference(dump, second.findings.dumps.front(),
+                                               tensor_label(difference.lane, difference.tensor));
+    if (!text.empty()) say(verdict, "between the two replays, " + text);
+  }
+  for (const AnchorEntry& anchor : stage.recording.manifest().anchors) {
+    if (anchor.rank != stage.options.rank || anchor.step != difference.step + 1) continue;
+    const std::string text = tensor_difference(run_file(stage.recording.path(), anchor.file), dump, "");
+    if (!text.empty()) say(verdict, fmt::format("between the anchor at step {} and the replay, {}", anchor.step, text));
+  }
+}
+
 void replay_again(Verdict& verdict, const Stage& stage, const Plan& plan, const Pass& first) {
   const std::uint64_t step = first.findings.difference->step;
   stage.options.say(fmt::format("parted at step {} ({}); replaying the same window once more before it is called", step,
                                 name(first.findings.difference->lane)));
   WatchOptions options = watch_options(stage, step, "-again");
   options.keep_going = false;
-  confirm(verdict, plan, first, run_pass(stage, plan, std::move(options)));
+  const Pass second = run_pass(stage, plan, std::move(options));
+  confirm(verdict, plan, first, second);
+  compare_tensors(verdict, stage, first, second);
 }
 
 void announce(const Stage& stage, const Plan& plan, const Present& present) {

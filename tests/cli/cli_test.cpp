@@ -1,9 +1,10 @@
 // The `samestep` program as a user meets it: real processes, real run directories, exit codes, JSON.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -198,16 +199,26 @@ TEST_F(Cli, ReplayOfWhatDoesNotStartExits125) {
   EXPECT_EQ(samestep("replay a -- /nowhere/trainer").code, 125);
 }
 
+// Of all processes started and ended so far, in milliseconds: unlike the wall clock, no other load counts.
+double child_processor_time() {
+  rusage usage{};
+  ::getrusage(RUSAGE_CHILDREN, &usage);
+  const auto milliseconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
+  };
+  return milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime);
+}
+
 TEST_F(Cli, StartsInMilliseconds) {
   write("a");
   for (const std::string words : {"--help", "inspect a", "diff a a"}) {
-    double best = 1e9;  // of several: the machine may be busy
+    double best = 1e9;
     for (int i = 0; i < 10; ++i) {
-      const auto began = std::chrono::steady_clock::now();
+      const double began = child_processor_time();
       ASSERT_EQ(samestep(words).code, 0);
-      best = std::min(best, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
+      best = std::min(best, child_processor_time() - began);
     }
-    std::printf("samestep %s: %.1f ms with its shell\n", words.c_str(), best);
+    std::printf("samestep %s: %.1f ms of processor time, its shell's included\n", words.c_str(), best);
     EXPECT_LT(best, SAMESTEP_START_LIMIT_MS) << words;
   }
 }

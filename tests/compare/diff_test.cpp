@@ -231,7 +231,7 @@ TEST(DiffEvidence, ReversedGradientsAreCalledReversed) {
   const Verdict all = judge(MemoryRun(50), scaled_gradients(7, {0, 1}, -1));
   EXPECT_THAT(all.evidence, Contains(HasSubstr("all gradients are -1 times those of A: the direction")));
   const Verdict one = judge(MemoryRun(50), scaled_gradients(7, {1}, 0.25));
-  EXPECT_THAT(one.evidence, Contains(HasSubstr("the gradient of head.weight is 0.25 times those of A")));
+  EXPECT_THAT(one.evidence, Contains(HasSubstr("the gradient of head.weight is 0.25 times that of A")));
 }
 
 TEST(DiffEvidence, GradientsInAnotherDirectionAreNotCalledScaled) {
@@ -239,7 +239,7 @@ TEST(DiffEvidence, GradientsInAnotherDirectionAreNotCalledScaled) {
     testing::spoil(record, Lane::gradients, 0, layout);
     if (!record.of(Lane::gradients).summaries.empty()) record.of(Lane::gradients).summaries[0].sketch.p[3] += 5;
   });
-  EXPECT_THAT(judge(MemoryRun(50), b).evidence, Each(Not(HasSubstr("times those of A"))));
+  EXPECT_THAT(judge(MemoryRun(50), b).evidence, Each(Not(HasSubstr(" times th"))));
 }
 
 TEST(DiffEvidence, SaysWhichSideWasEditedBetweenTwoSteps) {
