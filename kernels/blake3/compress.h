@@ -47,7 +47,7 @@ SAMESTEP_INLINE std::uint32_t rotate_right(std::uint32_t word) {
   return word >> n | word << (32 - n);
 }
 
-// The quarter round G on the words a, b, c, d of the state.
+// The quarter round G on the words a, b, c, d of the state. The message is added first, b being the last to be ready.
 template <int a, int b, int c, int d, class Word>
 SAMESTEP_INLINE void quarter(Word (&v)[16], Word x, Word y) {
   v[a] = v[a] + x + v[b];
