@@ -138,10 +138,18 @@ void Watch::on_event(const Client& client, const protocol::Notice& notice) {
   if (client.number == followed_ && findings_.notices.size() < enough) findings_.notices.push_back(notice);
 }
 
+// A session that was told to stop closed itself, but not because the program had done all its steps.
+std::string Watch::saved_ending(const ClientEnd& end) const {
+  if (end.how != "closed") return end.how;
+  if (findings_.difference && !options_.keep_going) return "stopped at the first divergence";
+  const bool window = findings_.steps.next() >= plan_.to && plan_.to < recording_.end_step();
+  return window ? "closed after the asked window" : end.how;
+}
+
 void Watch::on_end(const Client& client, const ClientEnd& end) {
   if (client.number != followed_) return;
   findings_.end = end;
-  if (options_.saved != nullptr) options_.saved->end(end.how);
+  if (options_.saved != nullptr) options_.saved->end(saved_ending(end));
 }
 
 }  // namespace samestep

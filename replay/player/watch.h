@@ -67,6 +67,7 @@ class Watch : public Sink {
   bool equal_by_chain(const StepRecord& mine);
   std::optional<Difference> compare_with_recording(const StepRecord& mine);
   void count(std::uint64_t step, bool differs);
+  [[nodiscard]] std::string saved_ending(const ClientEnd& end) const;
 
   const StepSource& recording_;
   const Plan& plan_;

@@ -194,6 +194,15 @@ TEST_F(Cli, ReplaySavedCanBeDiffed) {
   EXPECT_EQ(json::parse(answer.out)["steps_compared"], 40);
 }
 
+TEST_F(Cli, AWindowSavedIsJudgedOnItsSteps) {
+  write("a");
+  EXPECT_EQ(samestep("replay a --to 20 --save kept").code, 0);
+  const Answer answer = samestep("diff a kept --json");
+  EXPECT_EQ(answer.code, 0) << answer.out << answer.error;
+  EXPECT_EQ(json::parse(answer.out)["steps_compared"], 20);
+  EXPECT_THAT(answer.out, HasSubstr("closed after the asked window"));
+}
+
 TEST_F(Cli, ReplayOfWhatDoesNotStartExits125) {
   write("a");
   EXPECT_EQ(samestep("replay a -- /nowhere/trainer").code, 125);
