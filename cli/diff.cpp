@@ -43,7 +43,8 @@ Verdict diff_rank(const DiffOptions& options, std::uint32_t rank) {
   const RunReader& b = other ? *other : a;
   const std::string suffix = rank == 0 ? "" : fmt::format(" (rank {})", rank);
   Verdict verdict = diff({a, "A" + suffix, ended(a, rank)}, {b, "B" + suffix, ended(b, rank)});
-  weigh_environment(verdict, environment_differences(surroundings(a.manifest(), rank), surroundings(b.manifest(), rank)),
+  weigh_environment(verdict,
+                    environment_differences(surroundings(a.manifest(), rank), surroundings(b.manifest(), rank)),
                     options.ignore_environment);
   if (verdict.outcome == Outcome::same) {  // a diverging answer needs no proof that the rest is whole
     check_run(a);

@@ -115,7 +115,8 @@ std::string type_of(const Column& column) {
   std::string text{name(column.dtype)};
   if (!column.shape) return text;
   text += " [";
-  for (std::size_t i = 0; i < column.shape->size(); ++i) text += fmt::format("{}{}", i == 0 ? "" : ", ", (*column.shape)[i]);
+  for (std::size_t i = 0; i < column.shape->size(); ++i)
+    text += fmt::format("{}{}", i == 0 ? "" : ", ", (*column.shape)[i]);
   return text + "]";
 }
 
@@ -197,8 +198,9 @@ void print_head(const RunReader& run, const InspectOptions& options) {
     std::cout << "steps     0: no session connected, or none finished a step\n";
     return;
   }
-  std::cout << fmt::format("steps     {} ({} to {}), {:.0f} bytes of log a step\nchain     {}\n", steps, run.first_step(),
-                           run.end_step() - 1, bytes_per_step(run, options.rank), run.chain(run.end_step() - 1).hex());
+  std::cout << fmt::format("steps     {} ({} to {}), {:.0f} bytes of log a step\nchain     {}\n", steps,
+                           run.first_step(), run.end_step() - 1, bytes_per_step(run, options.rank),
+                           run.chain(run.end_step() - 1).hex());
 }
 
 void print_segments(const RunReader& run) {

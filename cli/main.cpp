@@ -18,9 +18,10 @@ std::string version() {
 void add_verbs(CLI::App& app, int& exit_code) {
   app.require_subcommand(1);
   app.set_version_flag("--version", version());
-  app.footer("Example:\n  samestep record -- ./my_trainer --steps 200\n  samestep replay samestep-runs/<run> --from 120\n\n"
-             "Exit codes:\n  0 same, 1 diverged, 2 usage or I/O, 3 flaky or incomparable, 4 tampered, 125 untestable;\n"
-             "  record: the command's own code");
+  app.footer(
+      "Example:\n  samestep record -- ./my_trainer --steps 200\n  samestep replay samestep-runs/<run> --from 120\n\n"
+      "Exit codes:\n  0 same, 1 diverged, 2 usage or I/O, 3 flaky or incomparable, 4 tampered, 125 untestable;\n"
+      "  record: the command's own code");
   samestep::cli::add_record(app, exit_code);
   samestep::cli::add_replay(app, exit_code);
   samestep::cli::add_diff(app, exit_code);

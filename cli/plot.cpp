@@ -24,8 +24,12 @@ struct Bounds {
 class Raster {
  public:
   Raster(std::size_t columns, std::size_t rows, bool unicode)
-      : across_(unicode ? 2 : 1), down_(unicode ? 4 : 1), width_(columns * across_), height_(rows * down_),
-        unicode_(unicode), dots_(width_ * height_) {}
+      : across_(unicode ? 2 : 1),
+        down_(unicode ? 4 : 1),
+        width_(columns * across_),
+        height_(rows * down_),
+        unicode_(unicode),
+        dots_(width_ * height_) {}
 
   [[nodiscard]] std::size_t width() const { return width_; }
   [[nodiscard]] std::size_t height() const { return height_; }

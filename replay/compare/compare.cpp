@@ -22,11 +22,16 @@ LaneOutcome outcome_of(const LaneRecord& a, const LaneRecord& b) {
 
 int telling(LaneOutcome outcome) {
   switch (outcome) {
-    case LaneOutcome::differs: return 4;
-    case LaneOutcome::equal: return 3;
-    case LaneOutcome::given: return 2;
-    case LaneOutcome::absent: return 1;
-    case LaneOutcome::not_compared: return 0;
+    case LaneOutcome::differs:
+      return 4;
+    case LaneOutcome::equal:
+      return 3;
+    case LaneOutcome::given:
+      return 2;
+    case LaneOutcome::absent:
+      return 1;
+    case LaneOutcome::not_compared:
+      return 0;
   }
   return 0;
 }
@@ -125,7 +130,9 @@ bool permuted(const std::vector<ListItem>& a, const std::vector<ListItem>& b) {
   return a.size() == b.size() && std::is_permutation(a.begin(), a.end(), b.begin());
 }
 
-std::string describe(const ListItem& item) { return compare_detail::describe(item.dtype, item.shape); }
+std::string describe(const ListItem& item) {
+  return compare_detail::describe(item.dtype, item.shape);
+}
 
 std::string list_detail(const Difference& difference, const LaneRecord& a, const LaneRecord& b, std::size_t first) {
   if (permuted(a.items, b.items)) return fmt::format("the same {} tensors in another order", a.items.size());

@@ -39,7 +39,8 @@ std::optional<Difference> compare_at(const RunSide& a, const RunSide& b, std::ui
 std::optional<Difference> compare_samples(const RunSide& a, const RunSide& b, StepRange range, Verdict& verdict) {
   const std::uint64_t last = range.end - 1;
   std::set<std::uint64_t> samples{range.begin, last};
-  if (last / optimizer_period * optimizer_period >= range.begin) samples.insert(last / optimizer_period * optimizer_period);
+  if (last / optimizer_period * optimizer_period >= range.begin)
+    samples.insert(last / optimizer_period * optimizer_period);
   for (std::uint64_t step : samples) {
     if (auto difference = compare_at(a, b, step, verdict)) return difference;
   }
@@ -67,8 +68,8 @@ void judge_lengths(Verdict& verdict, const RunSide& a, const RunSide& b, StepRan
   const RunSide& shorter = a.steps.end_step() < b.steps.end_step() ? a : b;
   const RunSide& longer = &shorter == &a ? b : a;
   const std::uint64_t end = shorter.steps.end_step();
-  say(verdict, fmt::format("{} ends before step {} ({}), {} goes on to step {}; all {} common steps agree", shorter.label,
-                           end, shorter.ended, longer.label, longer.steps.end_step() - 1, range.size()));
+  say(verdict, fmt::format("{} ends before step {} ({}), {} goes on to step {}; all {} common steps agree",
+                           shorter.label, end, shorter.ended, longer.label, longer.steps.end_step() - 1, range.size()));
   if (shorter.ended != "closed") return;
   verdict.outcome = Outcome::diverged;
   verdict.cause = Cause::ended;
@@ -147,8 +148,8 @@ Verdict diff(const RunSide& a, const RunSide& b) {
   if (range.empty()) return nothing_compared(a, b);
   Verdict verdict;
   const Parting parting = first_parting(a.steps, b.steps, range);
-  const auto difference = parting.step ? walk_records(a, b, {*parting.step, range.end}, verdict)
-                                       : compare_samples(a, b, range, verdict);
+  const auto difference =
+      parting.step ? walk_records(a, b, {*parting.step, range.end}, verdict) : compare_samples(a, b, range, verdict);
   if (!difference) return judge_same(std::move(verdict), a, b, range);
   return judge_diverged(std::move(verdict), a, b, range, *difference, parting);
 }

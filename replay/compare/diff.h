@@ -16,9 +16,9 @@ struct RunSide {
 };
 
 // Never `tampered` or `flaky`: TamperedInput passes through, and flakiness takes a second run to see. `same` only where
-// at least one step is in both and every common one agrees; where one run is shorter, the common steps are judged if the
-// shorter one did not end by itself, else the verdict is `diverged`, class `ended`. Whether the sources are what was
-// written is the caller's to check (RunReader::check_integrity) before it says `same`.
+// at least one step is in both and every common one agrees; where one run is shorter, the common steps are judged if
+// the shorter one did not end by itself, else the verdict is `diverged`, class `ended`. Whether the sources are what
+// was written is the caller's to check (RunReader::check_integrity) before it says `same`.
 [[nodiscard]] Verdict diff(const RunSide& a, const RunSide& b);
 
 // Fills step, lane, tensor, class and evidence from a difference that a comparison of records found. `a` and `b` must

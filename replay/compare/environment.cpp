@@ -20,12 +20,14 @@ constexpr const char* none = "(none)";
 
 // Differ from run to run without any bearing on bits.
 bool without_meaning(const std::string& key) {
-  static const std::set<std::string> words{"pid",  "ppid", "user",   "host", "hostname", "began", "ended",  "utc",
+  static const std::set<std::string> words{"pid",  "ppid", "user",   "host", "hostname", "began", "ended",   "utc",
                                            "time", "uid",  "socket", "cwd",  "load",     "job",   "program", "argv"};
   return words.contains(key);
 }
 
-std::string as_text(const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string as_text(const nlohmann::json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
 // {"threads": {"intra": 2}} gives "threads.intra" = "2".
 void flatten(const nlohmann::json& json, const std::string& prefix, Values& values) {
@@ -61,7 +63,9 @@ Values files_of(const nlohmann::json& json) {
   return files;
 }
 
-std::string base(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+std::string base(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
+}
 
 // A run in another folder has the same files at other paths: what has no partner by path is matched by its name.
 std::string partner(const std::string& path, const Values& files) {
@@ -202,9 +206,9 @@ void weigh_divergence(Verdict& verdict, const std::vector<std::string>& settings
   }
   verdict.outcome = Outcome::incomparable;
   verdict.cause = Cause::environment;
-  verdict.evidence.insert(verdict.evidence.begin(),
-                          fmt::format("it ran under other settings, which can change bits by themselves: {}",
-                                      fmt::join(settings, "; ")));
+  verdict.evidence.insert(
+      verdict.evidence.begin(),
+      fmt::format("it ran under other settings, which can change bits by themselves: {}", fmt::join(settings, "; ")));
   verdict.limits.push_back("whether the training changed: compare under equal settings, or use --ignore-environment");
 }
 
@@ -250,7 +254,8 @@ void weigh_environment(Verdict& verdict, const std::vector<EnvironmentDifference
   const std::vector<std::string> files = described(differences, Kind::file);
   if (verdict.outcome == Outcome::same) {
     if (!settings.empty()) verdict.evidence.push_back(fmt::format("in spite of {}", fmt::join(settings, "; ")));
-    if (!files.empty()) verdict.evidence.push_back(fmt::format("in spite of changed files: {}", fmt::join(files, "; ")));
+    if (!files.empty())
+      verdict.evidence.push_back(fmt::format("in spite of changed files: {}", fmt::join(files, "; ")));
     if (const auto told = described(differences, Kind::told); !told.empty()) {
       verdict.evidence.push_back(fmt::format("with another {}", fmt::join(told, "; another ")));
     }

@@ -11,7 +11,9 @@
 namespace samestep::evidence {
 namespace {
 
-bool has(const StepSource& steps, std::uint64_t step) { return step >= steps.first_step() && step < steps.end_step(); }
+bool has(const StepSource& steps, std::uint64_t step) {
+  return step >= steps.first_step() && step < steps.end_step();
+}
 
 // Both sides' summaries of a lane, column by column; empty where one side has none or the structure differs.
 struct Pair {
@@ -53,12 +55,14 @@ std::optional<double> proportion(const Summary& a, const Summary& b) {
 }
 
 // A reader thinks in "-1" and "0.5", not in the last digits of an estimate.
-std::string factor(double c) { return fmt::format("{:.4g}", c); }
+std::string factor(double c) {
+  return fmt::format("{:.4g}", c);
+}
 
 std::string scale_sentence(const std::vector<std::string>& names, std::size_t all, double c, const RunSide& a) {
-  const std::string which = names.size() == all    ? "all gradients"
-                            : names.size() == 1    ? "the gradient of " + names.front()
-                                                   : fmt::format("the gradients of {} tensors", names.size());
+  const std::string which = names.size() == all ? "all gradients"
+                            : names.size() == 1 ? "the gradient of " + names.front()
+                                                : fmt::format("the gradients of {} tensors", names.size());
   const bool one = names.size() == 1 && all != 1;
   if (std::abs(c - 1) <= 1e-3) {
     return fmt::format("{} {} with {} of {} to a thousandth: rounding, as another kernel gives", which,
@@ -116,10 +120,11 @@ std::optional<Distance> distance_at(const Scene& scene, std::uint64_t step, Lane
 }
 
 std::string distance_sentence(std::uint64_t step, const Distance& distance) {
-  return fmt::format("weights after step {}: about {:.2g} apart, {:.2g} of their norm{}{} (from sketches; its square is "
-                     "known to 50%)",
-                     step, distance.estimate, distance.estimate / distance.norm,
-                     distance.most.empty() ? "" : ", most in ", distance.most);
+  return fmt::format(
+      "weights after step {}: about {:.2g} apart, {:.2g} of their norm{}{} (from sketches; its square is "
+      "known to 50%)",
+      step, distance.estimate, distance.estimate / distance.norm, distance.most.empty() ? "" : ", most in ",
+      distance.most);
 }
 
 // The first step at or after `step` whose summaries are due on both sides; the schedule depends on the number alone.
@@ -148,7 +153,9 @@ std::set<std::uint64_t> detail_candidates(std::uint64_t step, std::uint64_t end)
   return steps;
 }
 
-bool detailed(const StepRecord& record, Lane lane) { return !record.of(lane).digests.empty(); }
+bool detailed(const StepRecord& record, Lane lane) {
+  return !record.of(lane).digests.empty();
+}
 
 std::string duration(double seconds) {
   if (seconds < 120) return fmt::format("{:.1f} s", seconds);
@@ -252,8 +259,8 @@ std::string nearest_detail(const Scene& scene) {
     if (!detailed(a, difference.lane) || !detailed(b, difference.lane)) continue;
     const auto later = compare(a, scene.a.steps.layout(step), b, scene.b.steps.layout(step));
     if (!later) return "";
-    return fmt::format("step {} is the nearest later one with digests of single tensors: there {} parts at {} ({})", step,
-                       name(later->lane), later->tensor, later->detail);
+    return fmt::format("step {} is the nearest later one with digests of single tensors: there {} parts at {} ({})",
+                       step, name(later->lane), later->tensor, later->detail);
   }
   return "digests of single tensors were thinned at this step, and no later step of both has them";
 }

@@ -4,7 +4,9 @@
 namespace samestep {
 namespace {
 
-nlohmann::json or_null(const std::string& text) { return text.empty() ? nlohmann::json() : nlohmann::json(text); }
+nlohmann::json or_null(const std::string& text) {
+  return text.empty() ? nlohmann::json() : nlohmann::json(text);
+}
 
 template <class T>
 nlohmann::json or_null(const std::optional<T>& value) {
@@ -21,50 +23,75 @@ nlohmann::json lanes_json(const std::array<LaneOutcome, lane_count>& lanes) {
 
 std::string_view name(Outcome outcome) {
   switch (outcome) {
-    case Outcome::same: return "same";
-    case Outcome::diverged: return "diverged";
-    case Outcome::flaky: return "flaky";
-    case Outcome::incomparable: return "incomparable";
-    case Outcome::tampered: return "tampered";
+    case Outcome::same:
+      return "same";
+    case Outcome::diverged:
+      return "diverged";
+    case Outcome::flaky:
+      return "flaky";
+    case Outcome::incomparable:
+      return "incomparable";
+    case Outcome::tampered:
+      return "tampered";
   }
   return "";
 }
 
 int exit_code(Outcome outcome) {
   switch (outcome) {
-    case Outcome::same: return 0;
-    case Outcome::diverged: return 1;
+    case Outcome::same:
+      return 0;
+    case Outcome::diverged:
+      return 1;
     case Outcome::flaky:
-    case Outcome::incomparable: return 3;
-    case Outcome::tampered: return 4;
+    case Outcome::incomparable:
+      return 3;
+    case Outcome::tampered:
+      return 4;
   }
   return exit_usage;
 }
 
 std::string_view name(Cause cause) {
   switch (cause) {
-    case Cause::environment: return "environment";
-    case Cause::state_edited: return "state_edited";
-    case Cause::rng: return "rng";
-    case Cause::batch: return "batch";
-    case Cause::hyper: return "hyper";
-    case Cause::forward: return "forward";
-    case Cause::backward: return "backward";
-    case Cause::update: return "update";
-    case Cause::nondeterministic: return "nondeterministic";
-    case Cause::structure: return "structure";
-    case Cause::ended: return "ended";
+    case Cause::environment:
+      return "environment";
+    case Cause::state_edited:
+      return "state_edited";
+    case Cause::rng:
+      return "rng";
+    case Cause::batch:
+      return "batch";
+    case Cause::hyper:
+      return "hyper";
+    case Cause::forward:
+      return "forward";
+    case Cause::backward:
+      return "backward";
+    case Cause::update:
+      return "update";
+    case Cause::nondeterministic:
+      return "nondeterministic";
+    case Cause::structure:
+      return "structure";
+    case Cause::ended:
+      return "ended";
   }
   return "";
 }
 
 std::string_view name(LaneOutcome outcome) {
   switch (outcome) {
-    case LaneOutcome::not_compared: return "not_compared";
-    case LaneOutcome::equal: return "equal";
-    case LaneOutcome::differs: return "differs";
-    case LaneOutcome::absent: return "absent";
-    case LaneOutcome::given: return "given";
+    case LaneOutcome::not_compared:
+      return "not_compared";
+    case LaneOutcome::equal:
+      return "equal";
+    case LaneOutcome::differs:
+      return "differs";
+    case LaneOutcome::absent:
+      return "absent";
+    case LaneOutcome::given:
+      return "given";
   }
   return "";
 }

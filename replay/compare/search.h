@@ -21,8 +21,8 @@ struct StepRange {
 
 struct Parting {
   std::optional<std::uint64_t> step;  // nullopt: the range is equal
-  bool by_roots = false;     // the chains began at different states, so the steps' roots were read one by one
-  bool maybe_earlier = false;  // the runs differ at the range's first step, and one of them has earlier steps
+  bool by_roots = false;              // the chains began at different states, so the steps' roots were read one by one
+  bool maybe_earlier = false;         // the runs differ at the range's first step, and one of them has earlier steps
 };
 
 // The first step of `range` whose root differs. REQUIRES !range.empty() and both sources to have it.

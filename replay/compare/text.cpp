@@ -35,10 +35,14 @@ std::string headline(const Verdict& verdict) {
 
 std::string_view sign(LaneOutcome outcome) {
   switch (outcome) {
-    case LaneOutcome::equal: return "=";
-    case LaneOutcome::differs: return "!=";
-    case LaneOutcome::given: return "given";
-    default: return "-";
+    case LaneOutcome::equal:
+      return "=";
+    case LaneOutcome::differs:
+      return "!=";
+    case LaneOutcome::given:
+      return "given";
+    default:
+      return "-";
   }
 }
 

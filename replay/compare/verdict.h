@@ -25,7 +25,17 @@ inline constexpr int exit_untestable = 125;
 
 // The kind of cause.
 enum class Cause : std::uint8_t {
-  environment, state_edited, rng, batch, hyper, forward, backward, update, nondeterministic, structure, ended
+  environment,
+  state_edited,
+  rng,
+  batch,
+  hyper,
+  forward,
+  backward,
+  update,
+  nondeterministic,
+  structure,
+  ended
 };
 [[nodiscard]] std::string_view name(Cause cause);
 
@@ -35,19 +45,19 @@ enum class LaneOutcome : std::uint8_t { not_compared, equal, differs, absent, gi
 
 struct Verdict {
   Outcome outcome = Outcome::incomparable;
-  std::optional<Cause> cause;                    // "class" in JSON
-  std::optional<std::uint64_t> step;             // first that differs
+  std::optional<Cause> cause;         // "class" in JSON
+  std::optional<std::uint64_t> step;  // first that differs
   std::optional<std::uint64_t> last_same_step;
-  std::optional<Lane> lane;                      // first that differs, in causal order
-  std::string tensor;                            // label of the first that differs in that lane; empty: unknown
-  std::string op;                                // "operator" in JSON; empty: unknown
+  std::optional<Lane> lane;  // first that differs, in causal order
+  std::string tensor;        // label of the first that differs in that lane; empty: unknown
+  std::string op;            // "operator" in JSON; empty: unknown
   std::array<LaneOutcome, lane_count> lanes{};
   std::uint64_t steps_compared = 0;
   std::string method = "exact";
-  std::vector<std::string> evidence;             // sentences, most telling first
-  std::vector<std::string> suspects;             // changed files and settings
-  std::vector<std::string> limits;               // what this result does not prove
-  std::string reproduce;                         // the exact command
+  std::vector<std::string> evidence;  // sentences, most telling first
+  std::vector<std::string> suspects;  // changed files and settings
+  std::vector<std::string> limits;    // what this result does not prove
+  std::string reproduce;              // the exact command
 };
 
 [[nodiscard]] nlohmann::json to_json(const Verdict& verdict);
@@ -59,10 +69,10 @@ std::ostream& operator<<(std::ostream& out, const Verdict& verdict);
 struct Difference {
   std::uint64_t step = 0;
   Lane lane = Lane::weights_in;
-  std::string tensor;                 // label of the first entry that differs; "#3" in a list lane; empty: detail thinned
-  std::vector<std::string> tensors;   // all entries of the lane that differ (labels), at most 1000
-  std::string detail;                 // one sentence: how they differ (value, shape, count, estimated distance, ...)
-  bool structural = false;            // a named lane's counts, dtypes or shapes, or the optimizers, do not match
+  std::string tensor;  // label of the first entry that differs; "#3" in a list lane; empty: detail thinned
+  std::vector<std::string> tensors;  // all entries of the lane that differ (labels), at most 1000
+  std::string detail;                // one sentence: how they differ (value, shape, count, estimated distance, ...)
+  bool structural = false;           // a named lane's counts, dtypes or shapes, or the optimizers, do not match
 };
 
 // The first lane that differs, in causal order; nullopt where all lanes present on both sides are equal. Lanes absent

@@ -27,9 +27,10 @@ void refuse_another_users(const ReplayOptions& options) {
   struct stat status {};
   const std::filesystem::path manifest = options.run / "manifest.json";
   if (::stat(manifest.c_str(), &status) != 0 || status.st_uid == ::geteuid()) return;
-  throw BrokenInput(fmt::format("{} belongs to another user (uid {}), so its recorded command is not run. Give the "
-                                "command yourself: samestep replay {} -- COMMAND",
-                                options.run.string(), status.st_uid, options.run.string()));
+  throw BrokenInput(
+      fmt::format("{} belongs to another user (uid {}), so its recorded command is not run. Give the "
+                  "command yourself: samestep replay {} -- COMMAND",
+                  options.run.string(), status.st_uid, options.run.string()));
 }
 
 std::vector<std::string> choose_command(const Manifest& manifest, const ReplayOptions& options) {
@@ -55,10 +56,13 @@ std::filesystem::path choose_folder(const Manifest& manifest, const ReplayOption
 void override_pins(Command& command, const std::map<std::string, std::string>& set) {
   for (const auto& [name, value] : set) {
     if (!is_pin(name)) {
-      throw BrokenInput(fmt::format("--set {}: not a variable that decides bits. Put other variables before the "
-                                    "command: samestep replay RUN -- env {}={} COMMAND", name, name, value));
+      throw BrokenInput(
+          fmt::format("--set {}: not a variable that decides bits. Put other variables before the "
+                      "command: samestep replay RUN -- env {}={} COMMAND",
+                      name, name, value));
     }
-    const auto pin = std::find_if(command.pins.begin(), command.pins.end(), [&](const Pin& p) { return p.name == name; });
+    const auto pin =
+        std::find_if(command.pins.begin(), command.pins.end(), [&](const Pin& p) { return p.name == name; });
     if (pin == command.pins.end()) {
       command.pins.push_back({name, value, "user", ""});
     } else {
@@ -88,7 +92,8 @@ std::string shell_words(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     const bool plain = !word.empty() && word.find_first_of(" \t\n'\"\\$&|;<>()*?[]#~`!{}") == std::string::npos;
     std::string text = word;
-    for (std::size_t at = 0; !plain && (at = text.find('\'', at)) != std::string::npos; at += 4) text.replace(at, 1, "'\\''");
+    for (std::size_t at = 0; !plain && (at = text.find('\'', at)) != std::string::npos; at += 4)
+      text.replace(at, 1, "'\\''");
     quoted.push_back(plain ? word : "'" + text + "'");
   }
   return fmt::format("{}", fmt::join(quoted, " "));

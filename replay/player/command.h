@@ -11,9 +11,9 @@
 namespace samestep {
 
 struct Command {
-  Launch launch;                    // without `output`
-  std::vector<Pin> pins;            // in effect: recorded ones, then overridden
-  std::vector<std::string> remarks; // what a reader should know before it starts: overridden pins, another command
+  Launch launch;                     // without `output`
+  std::vector<Pin> pins;             // in effect: recorded ones, then overridden
+  std::vector<std::string> remarks;  // what a reader should know before it starts: overridden pins, another command
 };
 
 // Throws BrokenInput where the run is another user's and options.command is empty, where no command was recorded, or

@@ -59,7 +59,8 @@ fs::path make_replay_folder(const ReplayOptions& options) {
   const fs::path parent = "samestep-runs";
   create(parent);
   ignore_in_git(parent);
-  return unused(parent, fmt::format("{:%Y%m%dT%H%M%SZ}-replay-{}", fmt::gmtime(std::time(nullptr)), run_name(options.run)));
+  return unused(parent,
+                fmt::format("{:%Y%m%dT%H%M%SZ}-replay-{}", fmt::gmtime(std::time(nullptr)), run_name(options.run)));
 }
 
 std::vector<std::string> last_lines(const fs::path& file, std::size_t lines) {

@@ -49,12 +49,16 @@ void say_notices(Verdict& verdict, const Findings& findings) {
 void advise_keep(Verdict& verdict, const Plan& plan, const Difference& difference) {
   if (!plan.anchor || difference.step != plan.first_step) return;
   if (difference.lane == Lane::batch) {
-    say(verdict, fmt::format("it parts at the first step after the anchor of step {} with equal weights and generators: "
-                             "the data's position was not restored. Add session.keep(\"cursor\", ...) to the program, "
-                             "record again, and the anchors will hold it", plan.anchor->step));
+    say(verdict,
+        fmt::format("it parts at the first step after the anchor of step {} with equal weights and generators: "
+                    "the data's position was not restored. Add session.keep(\"cursor\", ...) to the program, "
+                    "record again, and the anchors will hold it",
+                    plan.anchor->step));
   } else if (difference.lane == Lane::weights_in || difference.lane == Lane::rng) {
-    say(verdict, fmt::format("it parts at the first step after the anchor of step {}: the program does not take up {} as "
-                             "the anchor holds it", plan.anchor->step, name(difference.lane)));
+    say(verdict,
+        fmt::format("it parts at the first step after the anchor of step {}: the program does not take up {} as "
+                    "the anchor holds it",
+                    plan.anchor->step, name(difference.lane)));
   }
 }
 
@@ -81,8 +85,8 @@ void judge_end(Verdict& verdict, const Plan& plan, const Pass& pass) {
     return;
   }
   if (next > plan.first_step) verdict.last_same_step = next - 1;
-  say(verdict, fmt::format("the replay ended before step {} of {} to {}: {}", next, plan.from, plan.to - 1,
-                           session_end(pass)));
+  say(verdict,
+      fmt::format("the replay ended before step {} of {} to {}: {}", next, plan.from, plan.to - 1, session_end(pass)));
   if (ended_by_itself(pass)) {
     verdict.outcome = Outcome::diverged;
     verdict.cause = Cause::ended;
@@ -99,9 +103,10 @@ bool any_equal(const Findings& findings) {
 void say_window(Verdict& verdict, const Plan& plan, const Findings& findings) {
   say(verdict, plan.remark);
   if (plan.anchor) {
-    say(verdict, fmt::format("started from the anchor at step {}{}", plan.anchor->step,
-                             findings.warm_up == 0 ? "" : fmt::format("; {} warm-up steps were compared as well",
-                                                                      findings.warm_up)));
+    say(verdict,
+        fmt::format(
+            "started from the anchor at step {}{}", plan.anchor->step,
+            findings.warm_up == 0 ? "" : fmt::format("; {} warm-up steps were compared as well", findings.warm_up)));
   }
 }
 
@@ -154,8 +159,8 @@ void insert_first(Verdict& verdict, std::string sentence) {
 
 std::string parting_of(const Findings& findings) {
   const Difference& difference = *findings.difference;
-  return fmt::format("at step {}, {}{}{}", difference.step, name(difference.lane),
-                     difference.tensor.empty() ? "" : " ", difference.tensor);
+  return fmt::format("at step {}, {}{}{}", difference.step, name(difference.lane), difference.tensor.empty() ? "" : " ",
+                     difference.tensor);
 }
 
 }  // namespace
@@ -169,30 +174,35 @@ void confirm(Verdict& verdict, const Plan& plan, const Pass& first, const Pass& 
     return;
   }
   if (!disagreement) {
-    verdict.limits.push_back(fmt::format("whether it repeats: a second replay ended before step {} ({})", step,
-                                         session_end(second)));
+    verdict.limits.push_back(
+        fmt::format("whether it repeats: a second replay ended before step {} ({})", step, session_end(second)));
     verdict.outcome = Outcome::incomparable;
     return;
   }
   verdict.outcome = Outcome::flaky;
   verdict.cause = Cause::nondeterministic;
   if (!second.findings.difference) {
-    insert_first(verdict, fmt::format("one-off: a second replay of the same window gave the recorded bits at every step; "
-                                      "step {} was corrupted once and did not come back (faulty hardware?)", step));
+    insert_first(verdict,
+                 fmt::format("one-off: a second replay of the same window gave the recorded bits at every step; "
+                             "step {} was corrupted once and did not come back (faulty hardware?)",
+                             step));
   } else {
-    insert_first(verdict, fmt::format("two replays of the same window differ from each other at step {}: the first parts "
-                                      "from the recording {}, the second {}", *disagreement,
-                                      parting_of(first.findings), parting_of(second.findings)));
+    insert_first(verdict,
+                 fmt::format("two replays of the same window differ from each other at step {}: the first parts "
+                             "from the recording {}, the second {}",
+                             *disagreement, parting_of(first.findings), parting_of(second.findings)));
   }
 }
 
 void call_one_off(Verdict& verdict, const Plan& after) {
   verdict.outcome = Outcome::flaky;
   verdict.cause = Cause::nondeterministic;
-  insert_first(verdict, fmt::format("one-off: two replays agree with each other and not with the recording at this step, "
-                                    "nothing around the run has changed, and from the anchor at step {} on the program "
-                                    "does what was recorded: this one recorded step was corrupted, or something acted "
-                                    "on it that left no trace", after.first_step));
+  insert_first(verdict,
+               fmt::format("one-off: two replays agree with each other and not with the recording at this step, "
+                           "nothing around the run has changed, and from the anchor at step {} on the program "
+                           "does what was recorded: this one recorded step was corrupted, or something acted "
+                           "on it that left no trace",
+                           after.first_step));
 }
 
 }  // namespace samestep

@@ -16,7 +16,8 @@ void cut_to_recording(Plan& plan, std::uint64_t first, std::uint64_t end) {
     plan.refusal = fmt::format("the window {} to {} lies outside the recorded steps {} to {}", plan.from, plan.to - 1,
                                first, end - 1);
   } else if (plan.to > end || plan.from < first) {
-    plan.remark = fmt::format("asked for steps {} to {}, recorded are {} to {}", plan.from, plan.to - 1, first, end - 1);
+    plan.remark =
+        fmt::format("asked for steps {} to {}, recorded are {} to {}", plan.from, plan.to - 1, first, end - 1);
     plan.to = std::min(plan.to, end);
     plan.from = std::max(plan.from, first);
   }

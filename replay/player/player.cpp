@@ -87,13 +87,14 @@ void probe_after(Verdict& verdict, const Stage& stage, const std::vector<Environ
   if (!differences.empty() || verdict.cause == Cause::structure) return;
   const auto after = plan_after(stage, *verdict.step);
   if (after) {
-    stage.options.say(fmt::format("nothing around the run has changed; replaying steps {} to {} as well",
-                                  after->from, after->to - 1));
+    stage.options.say(fmt::format("nothing around the run has changed; replaying steps {} to {} as well", after->from,
+                                  after->to - 1));
     const Pass pass = run_pass(stage, *after, watch_options(stage, std::nullopt, "-after"));
     if (judge(stage.recording, *after, pass).outcome == Outcome::same) return call_one_off(verdict, *after);
   }
-  verdict.limits.push_back("that the recorded step was right: nothing recorded around the run has changed, so a fault of "
-                           "the recording machine at this step looks the same");
+  verdict.limits.push_back(
+      "that the recorded step was right: nothing recorded around the run has changed, so a fault of "
+      "the recording machine at this step looks the same");
 }
 
 void say(Verdict& verdict, std::string sentence) {
@@ -106,8 +107,8 @@ void compare_tensors(Verdict& verdict, const Stage& stage, const Pass& first, co
   const auto& dump = first.findings.dumps.front();
   const Difference& difference = *first.findings.difference;
   if (!second.findings.dumps.empty()) {
-    const std::string text = tensor_difference(dump, second.findings.dumps.front(),
-                                               tensor_label(difference.lane, difference.tensor));
+    const std::string text =
+        tensor_difference(dump, second.findings.dumps.front(), tensor_label(difference.lane, difference.tensor));
     if (!text.empty()) say(verdict, "between the two replays, " + text);
   }
   for (const AnchorEntry& anchor : stage.recording.manifest().anchors) {
@@ -153,8 +154,9 @@ std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verd
 }
 
 void write_verdict(const std::filesystem::path& folder, const Verdict& verdict) {
-  std::ofstream(folder / "verdict.json")
-      << to_json(verdict).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  std::ofstream(folder / "verdict.json") << to_json(verdict).dump(2, ' ', false,
+                                                                  nlohmann::json::error_handler_t::replace)
+                                         << '\n';
 }
 
 std::optional<SavedRun> saved_run(const Stage& stage, const Plan& plan, const Present& present) {

@@ -21,22 +21,23 @@ namespace samestep {
 
 struct ReplayOptions {
   std::filesystem::path run;
-  std::optional<std::uint64_t> from;          // first step asked for; default: the run's first
-  std::optional<std::uint64_t> to;            // one past the last; default: the run's end when the replay starts
-  std::map<std::string, std::string> set;     // pins to override; only names that is_pin() knows
-  std::optional<std::filesystem::path> save;  // keep the replay here, as a run directory too; must not exist or be empty
-  std::optional<std::filesystem::path> cwd;   // default: the recorded folder
-  std::vector<std::string> command;           // default: the recorded command
-  bool keep_going = false;                    // compare on after the first divergence
+  std::optional<std::uint64_t> from;       // first step asked for; default: the run's first
+  std::optional<std::uint64_t> to;         // one past the last; default: the run's end when the replay starts
+  std::map<std::string, std::string> set;  // pins to override; only names that is_pin() knows
+  std::optional<std::filesystem::path>
+      save;                                  // keep the replay here, as a run directory too; must not exist or be empty
+  std::optional<std::filesystem::path> cwd;  // default: the recorded folder
+  std::vector<std::string> command;          // default: the recorded command
+  bool keep_going = false;                   // compare on after the first divergence
   bool ignore_environment = false;
-  std::uint32_t rank = 0;                     // the process that is compared
+  std::uint32_t rank = 0;                                                   // the process that is compared
   std::function<void(const std::string&)> say = [](const std::string&) {};  // lines for standard error
 };
 
 struct ReplayAnswer {
   Verdict verdict;
-  bool untestable = false;          // the program did not start: exit code 125, and the evidence says why
-  std::filesystem::path folder;     // empty where the program was never launched
+  bool untestable = false;       // the program did not start: exit code 125, and the evidence says why
+  std::filesystem::path folder;  // empty where the program was never launched
 };
 
 // Throws TamperedInput where the run's contents contradict each other; BrokenInput for what cannot be read, a folder

@@ -53,12 +53,13 @@ std::vector<std::string> Present::changes() const {
   for (const auto& file : recorded_files(manifest_)) {
     if (std::string change = change_of(file); !change.empty()) found.push_back(std::move(change));
   }
-  const auto recorded = manifest_.what.is_object() ? manifest_.what.value("revision", nlohmann::json()) : nlohmann::json();
+  const auto recorded =
+      manifest_.what.is_object() ? manifest_.what.value("revision", nlohmann::json()) : nlohmann::json();
   const auto now = what_.value("revision", nlohmann::json());
   const std::string before = text(recorded, "commit");
   if (!before.empty() && before != text(now, "commit")) {
-    found.push_back(fmt::format("the checkout is at {}, recorded was {}", text(now, "commit").substr(0, 12),
-                                before.substr(0, 12)));
+    found.push_back(
+        fmt::format("the checkout is at {}, recorded was {}", text(now, "commit").substr(0, 12), before.substr(0, 12)));
   } else if (!before.empty() && text(recorded, "diff") != text(now, "diff")) {
     found.push_back("the checkout's uncommitted changes are others than at the recording");
   }

@@ -15,9 +15,13 @@ const StepRecord& ReplayedSteps::add(StepRecord&& record, std::shared_ptr<const 
   return kept_.back().record;
 }
 
-std::uint64_t ReplayedSteps::first_step() const { return kept_.empty() ? first_ : kept_.front().record.step; }
+std::uint64_t ReplayedSteps::first_step() const {
+  return kept_.empty() ? first_ : kept_.front().record.step;
+}
 
-std::uint64_t ReplayedSteps::end_step() const { return kept_.empty() ? first_ : kept_.back().record.step + 1; }
+std::uint64_t ReplayedSteps::end_step() const {
+  return kept_.empty() ? first_ : kept_.back().record.step + 1;
+}
 
 const ReplayedSteps::Kept& ReplayedSteps::kept(std::uint64_t step) const {
   for (const Kept& candidate : kept_) {

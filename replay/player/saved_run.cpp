@@ -27,7 +27,9 @@ std::size_t slots_for(const StepRecord& record) {
   return std::max({least, 2 * record.of(Lane::batch).items.size(), 2 * record.of(Lane::loss).items.size()});
 }
 
-Digest file_digest(const std::filesystem::path& file) { return digest(MappedFile(file).bytes()); }
+Digest file_digest(const std::filesystem::path& file) {
+  return digest(MappedFile(file).bytes());
+}
 
 }  // namespace
 
@@ -39,7 +41,9 @@ SavedRun::SavedRun(std::filesystem::path folder, nlohmann::json what, std::uint3
   write();
 }
 
-void SavedRun::begin(const protocol::Hello& hello) { hello_ = hello; }
+void SavedRun::begin(const protocol::Hello& hello) {
+  hello_ = hello;
+}
 
 void SavedRun::add(const StepRecord& record, const Layout& layout) {
   StepRecord copy = record;
@@ -82,6 +86,8 @@ void SavedRun::close_segment(const std::string& how) {
   write();
 }
 
-void SavedRun::write() { write_manifest(folder_, manifest_); }
+void SavedRun::write() {
+  write_manifest(folder_, manifest_);
+}
 
 }  // namespace samestep

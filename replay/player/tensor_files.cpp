@@ -27,7 +27,8 @@ std::string tensor_label(Lane lane, const std::string& tensor) {
   return std::string(name(lane)) + "/" + (tensor.starts_with('#') ? tensor.substr(1) : tensor);
 }
 
-std::string tensor_difference(const std::filesystem::path& a, const std::filesystem::path& b, const std::string& label) {
+std::string tensor_difference(const std::filesystem::path& a, const std::filesystem::path& b,
+                              const std::string& label) {
   const MappedFile file_a(a);
   const MappedFile file_b(b);
   const Safetensors tensors_a = parse_safetensors(file_a.bytes(), a.string());

@@ -56,7 +56,9 @@ Greeting Watch::on_hello(const Client& client) {
   return greeting;
 }
 
-std::uint64_t Watch::on_start(const Client&, const protocol::Start&) { return plan_.first_step; }
+std::uint64_t Watch::on_start(const Client&, const protocol::Start&) {
+  return plan_.first_step;
+}
 
 void Watch::on_layout(const Client& client, const Layout& layout) {
   if (client.number == followed_) layout_ = std::make_shared<const Layout>(layout);
@@ -67,7 +69,8 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
   if (client.number != followed_) return ack;
   try {
     if (record.step != findings_.steps.next()) {
-      throw BrokenInput(fmt::format("the program sent step {} where step {} was due", record.step, findings_.steps.next()));
+      throw BrokenInput(
+          fmt::format("the program sent step {} where step {} was due", record.step, findings_.steps.next()));
     }
     ack.answer = judge(findings_.steps.add(std::move(record), layout_));
   } catch (const TamperedInput& error) {

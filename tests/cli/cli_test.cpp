@@ -40,8 +40,8 @@ class Cli : public ::testing::Test {
   Answer samestep(const std::string& words, const std::string& before = "") {
     const auto out = folder_ / "stdout";
     const auto error = folder_ / "stderr";
-    const std::string line = "cd " + folder_.path().string() + " && " + before + " " SAMESTEP_PROGRAM " " + words + " >" +
-                             out.string() + " 2>" + error.string() + " </dev/null";
+    const std::string line = "cd " + folder_.path().string() + " && " + before + " " SAMESTEP_PROGRAM " " + words +
+                             " >" + out.string() + " 2>" + error.string() + " </dev/null";
     const int status = std::system(line.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(out), text_of(error)};
   }

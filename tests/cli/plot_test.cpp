@@ -19,7 +19,9 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-PlotSize ascii(std::size_t columns = 60, std::size_t rows = 5) { return {columns, rows, false}; }
+PlotSize ascii(std::size_t columns = 60, std::size_t rows = 5) {
+  return {columns, rows, false};
+}
 
 TEST(Plot, OfNothingIsEmpty) {
   EXPECT_EQ(plot({}, ascii()), "");

@@ -11,11 +11,11 @@
 namespace samestep {
 namespace {
 
+using samestep::testing::MemoryRun;
 using ::testing::Contains;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using samestep::testing::MemoryRun;
 
 Verdict judge(const MemoryRun& a, const MemoryRun& b, const std::string& ended_b = "closed") {
   return diff({a, "A"}, {b, "B", ended_b});
@@ -50,16 +50,16 @@ TEST_P(EveryLane, IsNamedWithStepTensorAndClass) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Lanes, EveryLane,
-    ::testing::Values(LaneCase{Lane::weights_in, 2, "norm.mean", Cause::state_edited},
-                      LaneCase{Lane::rng, 0, "cpu", Cause::rng}, LaneCase{Lane::batch, 1, "#1", Cause::batch},
-                      LaneCase{Lane::hyper, 1, "0.weight_decay", Cause::hyper},
-                      LaneCase{Lane::loss, 0, "#0", Cause::forward},
-                      LaneCase{Lane::gradients, 1, "head.weight", Cause::backward},
-                      LaneCase{Lane::optimizer, 0, "body.weight.exp_avg", Cause::update},
-                      LaneCase{Lane::weights_out, 1, "head.weight", Cause::update}),
-    [](const auto& lane_case) { return std::string(name(lane_case.param.lane)); });
+INSTANTIATE_TEST_SUITE_P(Lanes, EveryLane,
+                         ::testing::Values(LaneCase{Lane::weights_in, 2, "norm.mean", Cause::state_edited},
+                                           LaneCase{Lane::rng, 0, "cpu", Cause::rng},
+                                           LaneCase{Lane::batch, 1, "#1", Cause::batch},
+                                           LaneCase{Lane::hyper, 1, "0.weight_decay", Cause::hyper},
+                                           LaneCase{Lane::loss, 0, "#0", Cause::forward},
+                                           LaneCase{Lane::gradients, 1, "head.weight", Cause::backward},
+                                           LaneCase{Lane::optimizer, 0, "body.weight.exp_avg", Cause::update},
+                                           LaneCase{Lane::weights_out, 1, "head.weight", Cause::update}),
+                         [](const auto& lane_case) { return std::string(name(lane_case.param.lane)); });
 
 TEST(DiffSearch, FindsEveryStepInALogarithmicNumberOfReads) {
   constexpr std::uint64_t steps = 1000;

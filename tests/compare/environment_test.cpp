@@ -7,10 +7,10 @@
 namespace samestep {
 namespace {
 
+using nlohmann::json;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using nlohmann::json;
 using Kind = EnvironmentDifference::Kind;
 
 Surroundings usual() {
@@ -86,7 +86,8 @@ TEST(EnvironmentDifferences, AFileOfOneSideOnlyIsNamed) {
 }
 
 TEST(EnvironmentDifferences, WhatIsMissingIsUnknownNotDifferent) {
-  EXPECT_THAT(environment_differences(usual(), Surroundings{}), Not(Contains(::testing::Field(&EnvironmentDifference::kind, Kind::setting))));
+  EXPECT_THAT(environment_differences(usual(), Surroundings{}),
+              Not(Contains(::testing::Field(&EnvironmentDifference::kind, Kind::setting))));
   EXPECT_THAT(environment_differences(Surroundings{}, Surroundings{}), IsEmpty());
 }
 

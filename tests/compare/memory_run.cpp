@@ -6,7 +6,8 @@ namespace samestep::testing {
 namespace {
 
 Digest digest_of(std::string_view what, std::uint64_t step, std::size_t index, std::uint64_t seed) {
-  return digest(std::string(what) + ":" + std::to_string(step) + ":" + std::to_string(index) + ":" + std::to_string(seed));
+  return digest(std::string(what) + ":" + std::to_string(step) + ":" + std::to_string(index) + ":" +
+                std::to_string(seed));
 }
 
 Summary summary_of(std::uint64_t step, std::size_t index) {
@@ -19,7 +20,9 @@ Summary summary_of(std::uint64_t step, std::size_t index) {
   return summary;
 }
 
-bool captured(Lane lane, std::uint64_t step) { return in_root(lane, step); }
+bool captured(Lane lane, std::uint64_t step) {
+  return in_root(lane, step);
+}
 
 void fill_named(StepRecord& record, Lane lane, const Layout& layout, std::uint64_t seed) {
   LaneRecord& to = record.of(lane);
@@ -45,8 +48,8 @@ void fill_list(StepRecord& record, Lane lane, std::uint64_t seed) {
   LaneRecord& to = record.of(lane);
   const std::size_t count = lane == Lane::batch ? 2 : 1;
   for (std::size_t i = 0; i < count; ++i) {
-    to.items.push_back({lane == Lane::batch ? DType::i64 : DType::f32,
-                        lane == Lane::batch ? Shape{4, 16} : Shape{}, digest_of(name(lane), record.step, i, seed)});
+    to.items.push_back({lane == Lane::batch ? DType::i64 : DType::f32, lane == Lane::batch ? Shape{4, 16} : Shape{},
+                        digest_of(name(lane), record.step, i, seed)});
   }
   if (lane == Lane::loss) to.values.push_back(3.0 / (1.0 + static_cast<double>(record.step)));
 }

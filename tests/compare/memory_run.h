@@ -1,5 +1,5 @@
-// Synthetic runs for the tests of the comparison: a small "training" whose every lane is a pure function of (seed, step),
-// so that any single thing can be changed at any step and everything after it follows.
+// Synthetic runs for the tests of the comparison: a small "training" whose every lane is a pure function of (seed,
+// step), so that any single thing can be changed at any step and everything after it follows.
 #pragma once
 
 #include <functional>

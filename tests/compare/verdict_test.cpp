@@ -61,8 +61,8 @@ TEST(VerdictText, TellsFromTheVerdictDownToTheCommand) {
   out << diverged();
   const std::string text = out.str();
   std::size_t at = 0;
-  for (const char* part : {"diverged (backward): step 137, gradients, head.weight", "step 136", "rng =  gradients !=",
-                           "1 of 262", "train.py", "samestep diff a b"}) {
+  for (const char* part : {"diverged (backward): step 137, gradients, head.weight", "step 136",
+                           "rng =  gradients !=", "1 of 262", "train.py", "samestep diff a b"}) {
     const std::size_t found = text.find(part);
     ASSERT_NE(found, std::string::npos) << part << " in\n" << text;
     EXPECT_GE(found, at) << part;

@@ -1,5 +1,6 @@
-// A training program without tensors: it speaks the recorder's protocol and makes the steps of tests/compare/memory_run,
-// so that a replay is tested with real processes in milliseconds. Its words say what goes wrong:
+// A training program without tensors: it speaks the recorder's protocol and makes the steps of
+// tests/compare/memory_run, so that a replay is tested with real processes in milliseconds. Its words say what goes
+// wrong:
 //   --steps N            how many there are (default 40)
 //   --edit LANE:STEP     from that step on the lane's first entry has other bits
 //   --noise STEP         from that step on the loss is different in every process

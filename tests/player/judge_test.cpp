@@ -9,11 +9,11 @@
 namespace samestep {
 namespace {
 
+using samestep::testing::MemoryRun;
 using ::testing::Contains;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using samestep::testing::MemoryRun;
 
 Plan plan_from(std::uint64_t anchor, std::uint64_t from, std::uint64_t to) {
   Plan plan;
@@ -42,8 +42,9 @@ MemoryRun spoilt_at(std::uint64_t at, Lane lane, std::uint64_t variant = 0) {
   MemoryRun run(40);
   for (std::uint64_t i = 0; i <= variant; ++i) {
     auto& record = run.records()[at];
-    record.of(lane).items.empty() ? (void)(record.of(lane).digests[0].bytes[0] ^= static_cast<std::uint8_t>(1 + i))
-                                  : (void)(record.of(lane).items[0].digest.bytes[0] ^= static_cast<std::uint8_t>(1 + i));
+    record.of(lane).items.empty()
+        ? (void)(record.of(lane).digests[0].bytes[0] ^= static_cast<std::uint8_t>(1 + i))
+        : (void)(record.of(lane).items[0].digest.bytes[0] ^= static_cast<std::uint8_t>(1 + i));
     testing::refresh(record, lane, run.table());
   }
   run.seal();

@@ -96,7 +96,8 @@ TEST_F(Replay, OfANoisyProgramIsFlaky) {
   EXPECT_EQ(answer.verdict.cause, Cause::nondeterministic);
   EXPECT_EQ(answer.verdict.step, 7U);
   EXPECT_EQ(exit_code(answer), 3);
-  EXPECT_THAT(answer.verdict.evidence, Contains(HasSubstr("two replays of the same window differ from each other at step 7")));
+  EXPECT_THAT(answer.verdict.evidence,
+              Contains(HasSubstr("two replays of the same window differ from each other at step 7")));
 }
 
 TEST_F(Replay, OfACorruptionThatDoesNotComeBackIsAOneOff) {
