@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""What recording and replaying cost a whole training, end to end.
+
+    overhead.py [--bin .venv/bin] [--rounds 10] [--steps 150] [tokens-768 | tokens-16384 | replay | start-up]...
+
+Recording is measured as a user has it: defaults, anchors on, the recorder beside the trainer. The same program with the
+session off, under the same pins (environment and --deterministic), takes turns with it; each round gives one ratio, so
+that slow drift of the machine cancels. Bits are checked before any time is told: both must leave the same weights.
+Printed are the median of the rounds' ratios and their quartiles, and, out of the recording's own log, the time per step
+spent in digests (capture) and waiting for the recorder. Needs h5py for that part.
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+WARM_UP = 10  # steps that are not counted: pages, caches and threads are new
+SHAPES = {"tokens-768": ["--batch", "12", "--block", "64"], "tokens-16384": ["--batch", "64", "--block", "256"]}
+
+
+def call(*command, env=None):
+    done = subprocess.run([str(word) for word in command], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stderr}")
+    return done.stdout
+
+
+def quartiles(values):
+    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+    return f"{middle:8.4f}   [{low:.4f} .. {high:.4f}]"
+
+
+class Bench:
+    def __init__(self, options, folder):
+        self.samestep, self.train = options.bin / "samestep", options.bin / "samestep-train"
+        self.options, self.folder = options, folder
+
+    def training(self, shape, name, steps):
+        files = [self.folder / f"{name}.times", self.folder / f"{name}.safetensors"]
+        command = [self.train, "--model", "gpt", *SHAPES[shape], "--steps", steps, "--eval-every", "0", "--eval-batches", "1",
+                   "--deterministic", "--step-times", files[0], "--save", files[1]]
+        return command, *files
+
+    def pins(self, run):
+        """The environment that a recording gave its program."""
+        pinned = json.loads((run / "manifest.json").read_text())["what"]["pins"]
+        env = dict(os.environ)
+        for name, pin in pinned.items():
+            if isinstance(pin, dict) and pin.get("value") is not None:
+                env[name] = str(pin["value"])
+        return env
+
+    def plain(self, shape, steps, env):
+        command, times, weights = self.training(shape, "plain", steps)
+        call(*command, env=env)
+        return step_times(times), weights.read_bytes()
+
+    def record(self, shape, steps, name):
+        command, times, weights = self.training(shape, "recorded", steps)
+        run = self.folder / name
+        call(self.samestep, "record", "--run", run, "--", *command)
+        return step_times(times), weights.read_bytes(), run
+
+    def recording(self, shape):
+        steps = self.options.steps if shape == "tokens-768" else max(WARM_UP + 5, self.options.steps // 6)
+        _, _, first = self.record(shape, steps, f"{shape}-warm")  # file digests are cached from here on
+        env = self.pins(first)
+        means, medians, plain_ms, runs = [], [], [], []
+        for i in range(self.options.rounds):
+            order = [lambda: self.plain(shape, steps, env), lambda: self.record(shape, steps, f"{shape}-{i}")]
+            results = [order[0](), order[1]()] if i % 2 == 0 else [order[1](), order[0]()][::-1]
+            (plain, plain_weights), (recorded, recorded_weights, run) = results
+            if plain_weights != recorded_weights:
+                sys.exit(f"{shape}: recording changed the final weights")
+            means.append(sum(recorded) / sum(plain))
+            medians.append(statistics.median(recorded) / statistics.median(plain))
+            plain_ms.append(statistics.median(plain))
+            runs.append(run)
+        print(f"\n{shape}: {len(means)} rounds of {steps} steps, bits equal; a plain step takes {statistics.median(plain_ms):.2f} ms")
+        print("  recorded / plain, all time      ", quartiles(means))
+        print("  recorded / plain, median step   ", quartiles(medians))
+        self.parts(runs, statistics.median(plain_ms))
+
+    def parts(self, runs, plain_ms):
+        try:
+            import h5py
+        except ImportError:
+            print("  (no h5py: the parts are not shown)")
+            return
+        rows = []
+        for run in runs:
+            with h5py.File(next(run.glob("log-r0000-s*.h5")), "r") as log:
+                rows += list(log["steps"][WARM_UP:])
+        for field, label in (("capture_ns", "digests and summaries"), ("waited_ns", "waiting for the recorder")):
+            mean = statistics.fmean(int(row[field]) for row in rows) / 1e6
+            median = statistics.median(int(row[field]) for row in rows) / 1e6
+            print(f"  {label:<26} mean {mean:7.3f} ms a step, {100 * mean / plain_ms:6.3f}% of a plain step; median {median:.3f} ms")
+        seen = json.loads(call(self.samestep, "inspect", runs[-1], "--json"))
+        print(f"  log: {seen['bytes_per_step']:.0f} bytes a step, {len(seen['anchors'])} anchors")
+
+    def replay(self):
+        shape, steps = "tokens-768", self.options.steps
+        _, _, run = self.record(shape, steps, "to-replay")
+        env = self.pins(run)
+        ratios = []
+        for _ in range(self.options.rounds):
+            plain, _ = self.plain(shape, steps, env)
+            call(self.samestep, "replay", run)
+            replayed = step_times(self.folder / "recorded.times")
+            ratios.append(sum(plain) / sum(replayed))
+        print(f"\nreplay, all {steps} steps compared")
+        print("  speed of replay / plain training", quartiles(ratios))
+
+    def start_up(self):
+        run = self.folder / "for-start-up"
+        call(self.samestep, "record", "--run", run, "--", self.train, "--model", "mlp", "--batch", "64", "--steps", "50")
+        print("\nstart-up, milliseconds, median of 30")
+        for words in (["--help"], ["--version"], ["record", "--help"], ["inspect", run], ["diff", run, run]):
+            times = [self.milliseconds(self.samestep, *words) for _ in range(30)]
+            print(f"  samestep {' '.join(str(w) if not isinstance(w, pathlib.Path) else 'RUN' for w in words):<16} {quartiles(times)}")
+        times = [self.milliseconds(self.samestep, "record", "--run", self.folder / f"true-{i}", "--", "/bin/true") for i in range(10)]
+        print(f"  samestep {'record -- true':<16} {quartiles(times)}")
+
+    def milliseconds(self, *command):
+        began = time.perf_counter()
+        call(*command)
+        return (time.perf_counter() - began) * 1000
+
+
+def step_times(file):
+    return [float(line) for line in file.read_text().split()][WARM_UP:]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=lambda text: pathlib.Path(text).resolve(), default=pathlib.Path(sys.executable).parent)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("what", nargs="*", default=["tokens-768", "tokens-16384", "replay", "start-up"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="samestep-bench-") as folder:
+        bench = Bench(options, pathlib.Path(folder))
+        for what in options.what:
+            if what in SHAPES:
+                bench.recording(what)
+            else:
+                {"replay": bench.replay, "start-up": bench.start_up}[what]()
+
+
+if __name__ == "__main__":
+    main()
