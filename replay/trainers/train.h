@@ -8,8 +8,7 @@
 //   - what the loop carries from step to step besides weights and optimizer (the data cursor, the best loss so far) is
 //     given to session.keep();
 //   - schedules are computed from the step's number;
-//   - evaluation stands at the top of a step, before the batch: an anchor is cut inside step.update(), so what
-//     follows the update within the loop's body is not repeated when a replay starts from that anchor.
+//   - evaluation draws no random number and leaves the model as it found it, so it can be moved or left out.
 #pragma once
 
 #include "replay/trainers/settings.h"
