@@ -32,7 +32,7 @@ class Kills(SystemTest):
         super().setUpClass()
         cls.reference = recorded(cls.root / "reference", *TRAINING)
         times = cls.root / "times"
-        run(*TRAINING, "--step-times", times)
+        recorded(cls.root / "pace", *TRAINING, "--step-times", times)
         cls.duration = sum(float(line) for line in times.read_text().split()) / 1000
 
     def start(self, name):
@@ -81,7 +81,7 @@ class Kills(SystemTest):
         seen = self.check_log(recording)
         self.assertEqual(recording.code, -signal.SIGKILL)
         self.assertEqual(recording.stdout, self.reference.stdout, "the training went on to its end")
-        said = [line for line in recording.stderr.splitlines() if "recorder" in line]
+        said = [line for line in recording.stderr.splitlines() if "recorder has gone" in line]
         self.assertEqual(len(said), 1, recording.stderr)
         return seen["steps"]
 
