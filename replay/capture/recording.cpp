@@ -211,7 +211,7 @@ void Recording::before_update(std::size_t optimizer, bool inside_closure) {
     auto& owner = *loop_.optimizers[optimizer];
     const auto known_names = hyper_names_.size() + sparse_gradients_.size();
     read_update(draft_, parameters_, owner, optimizer, sparse_gradients_, summaries_due(step_number()) || anchor_due());
-    for (const auto& [name, value] : draft_.hyper) hyper_names_.insert(name);
+    note_hyper_names();
     layout_changed_ |= known_names != hyper_names_.size() + sparse_gradients_.size();
     if (!replaying() || !inside_closure) return;
     // Later passes of the closure overwrite the gradients that were read.
@@ -220,6 +220,14 @@ void Recording::before_update(std::size_t optimizer, bool inside_closure) {
       draft_.kept_gradients.push_back({"gradients/" + slot.name, host_copy(slot.tensor.grad().to_dense())});
     }
   });
+}
+
+// Those of every optimizer, so that the first step of the second one of a GAN does not start another table.
+void Recording::note_hyper_names() {
+  for (const auto& [name, value] : draft_.hyper) hyper_names_.insert(name);
+  for (std::size_t number = 0; number < loop_.optimizers.size(); ++number) {
+    for (const auto& [name, value] : hyper_options(*loop_.optimizers[number], number)) hyper_names_.insert(name);
+  }
 }
 
 LaneRecord Recording::hyper_lane() const {

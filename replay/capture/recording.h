@@ -69,6 +69,7 @@ class Recording {
   [[nodiscard]] Layout layout_now(std::vector<Column> optimizer_columns) const;
   [[nodiscard]] bool anchor_due() const;
   [[nodiscard]] StepRecord assemble(Outcome& outcome, std::size_t optimizer, bool skipped);
+  void note_hyper_names();
   [[nodiscard]] LaneRecord hyper_lane() const;
   [[nodiscard]] std::vector<bool> covered_by(std::size_t optimizer) const;
   void mask_and_seal(StepRecord& record, std::size_t optimizer) const;

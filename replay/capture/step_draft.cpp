@@ -39,14 +39,6 @@ LaneBuilder list_gradients(Reading& reading, const Parameters& parameters, std::
   return lane;
 }
 
-void read_options(StepDraft& draft, torch::optim::Optimizer& optimizer, std::size_t number) {
-  auto& groups = optimizer.param_groups();
-  for (std::size_t group = 0; group < groups.size(); ++group) {
-    const auto prefix = std::to_string(number) + ".group" + std::to_string(group) + ".";
-    for (const auto& [name, value] : notable_options(groups[group])) draft.hyper[prefix + name] = value;
-  }
-}
-
 }  // namespace
 
 std::int64_t utc_nanoseconds() {
@@ -81,6 +73,16 @@ void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch) {
   for (const auto place : places) draft.batch.push_back(reading.item(place));
 }
 
+Options hyper_options(torch::optim::Optimizer& optimizer, std::size_t number) {
+  Options options;
+  auto& groups = optimizer.param_groups();
+  for (std::size_t group = 0; group < groups.size(); ++group) {
+    const auto prefix = std::to_string(number) + ".group" + std::to_string(group) + ".";
+    for (const auto& [name, value] : notable_options(groups[group])) options[prefix + name] = value;
+  }
+  return options;
+}
+
 std::vector<Column> gradient_columns(const Parameters& parameters, const std::set<std::string>& sparse) {
   std::vector<Column> columns;
   for (std::size_t i = 0; i < parameters.slots().size(); ++i) {
@@ -110,7 +112,7 @@ void read_update(StepDraft& draft, const Parameters& parameters, torch::optim::O
   reading.run();
   draft.update_seen = true;
   draft.gradients = gradients.record();
-  read_options(draft, optimizer, number);
+  for (const auto& [name, value] : hyper_options(optimizer, number)) draft.hyper[name] = value;
 }
 
 }  // namespace samestep::capture

@@ -1,0 +1,31 @@
+# Installs the API into a folder of its own, builds the example against it as a stranger would, runs it. With SAMESTEP
+# (the program) given it is recorded, too. Variables: BUILD, SOURCE, WORK, PYTHON, GENERATOR, MAKE, SAMESTEP.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE errors)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${ARGN}\nended with ${status}\n${output}\n${errors}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE ${WORK})
+run(${CMAKE_COMMAND} --install ${BUILD} --component api --prefix ${WORK}/installed)
+run(${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_MAKE_PROGRAM=${MAKE} -S ${SOURCE} -B ${WORK}/build
+    -DCMAKE_PREFIX_PATH=${WORK}/installed -DSAMESTEP_PYTHON=${PYTHON})
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+
+run(${WORK}/build/linear_regression)
+set(plain "${output}")
+if(NOT plain MATCHES "y = 2[.][0-9]+ x [+] -1[.][0-9]+ after 60 batches")
+  message(FATAL_ERROR "The example printed:\n${plain}")
+endif()
+if(SAMESTEP AND EXISTS ${SAMESTEP})
+  run(${SAMESTEP} record --run ${WORK}/run -- ${WORK}/build/linear_regression)
+  if(NOT output STREQUAL plain)
+    message(FATAL_ERROR "Recorded, the example printed:\n${output}\nand not:\n${plain}")
+  endif()
+  file(GLOB logs ${WORK}/run/log-*.h5)
+  if(NOT logs)
+    message(FATAL_ERROR "Nothing was recorded in ${WORK}/run")
+  endif()
+endif()
