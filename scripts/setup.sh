@@ -75,14 +75,14 @@ torch_python=${SAMESTEP_PYTHON:-$venv/bin/python}
   || stop "$torch_python has no torch 2.11 to 2.15: name another with SAMESTEP_PYTHON, or leave it unset"
 
 # --- 3. the build -------------------------------------------------------------------------------------------------
-say "[4/4] building the release preset"
+say "[4/4] building the release preset's programs"
 PATH=$venv/bin:$PATH
 cmake --preset release -DSAMESTEP_PYTHON="$torch_python" -DCMAKE_INSTALL_PREFIX="$venv" >build-setup.log 2>&1 \
   || { tail -n 20 build-setup.log >&2; stop "configuring failed; all of it: $root/build-setup.log"; }
-if [ -t 1 ]; then cmake --build --preset release -j "${SAMESTEP_JOBS:-2}"
-else cmake --build --preset release -j "${SAMESTEP_JOBS:-2}" >build-setup.log 2>&1 || { tail -n 40 build-setup.log >&2; stop "building failed; all of it: $root/build-setup.log"; }
+if [ -t 1 ]; then cmake --build --preset release -j "${SAMESTEP_JOBS:-2}" --target samestep samestep-train samestep_cuda
+else cmake --build --preset release -j "${SAMESTEP_JOBS:-2}" --target samestep samestep-train samestep_cuda >build-setup.log 2>&1 || { tail -n 40 build-setup.log >&2; stop "building failed; all of it: $root/build-setup.log"; }
 fi
-cmake --install build/release >build-setup.log
+cmake --install build/release --component programs --strip >build-setup.log
 "$venv/bin/python" scripts/fetch_data.py "$venv/share/samestep"
 rm -f build-setup.log
 say "done: $venv/bin/samestep, $venv/bin/samestep-train"

@@ -10,4 +10,5 @@ if [ -z "${SAMESTEP_QUICK:-}" ]; then
   scripts/fuzz.sh "${SAMESTEP_FUZZ_SECONDS:-60}"
   scripts/tidy.sh
 fi
+cmake --build --preset release -j "${SAMESTEP_JOBS:-2}"
 ctest --test-dir build/release --output-on-failure --no-tests=error
