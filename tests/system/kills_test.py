@@ -38,9 +38,9 @@ class Kills(SystemTest):
     def start(self, name):
         """A recording that has printed its first step; returns recorder, and the trainer's process id."""
         process = subprocess.Popen([SAMESTEP, "record", "--run", self.root / name, "--anchor-every", "50", "--"]
-                                   + [str(word) for word in TRAINING], env=surroundings(), text=True,
+                                   + [str(word) for word in TRAINING], env=surroundings(), bufsize=0,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        head = process.stdout.readline() + process.stdout.readline()
+        head = process.stdout.readline() + process.stdout.readline()  # unbuffered, so that communicate() has the rest
         return process, child_of(process.pid), head
 
     def kill(self, what, number):
@@ -55,7 +55,7 @@ class Kills(SystemTest):
                 pass
             rest, errors = process.communicate(timeout=TIMEOUT)
             if process.returncode != 0:
-                return Recording(self.root / name, process.returncode, head + rest, errors)
+                return Recording(self.root / name, process.returncode, (head + rest).decode(), errors.decode())
         self.fail("the training was always over before the kill")
 
     def check_log(self, recording):
