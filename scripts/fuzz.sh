@@ -17,7 +17,8 @@ mkdir -p build/fuzz/crashes
 for target in "${targets[@]}"; do
   mkdir -p "build/fuzz/corpus/$target" "build/fuzz/seeds/$target"
   echo "fuzz: $target, $seconds s"
-  "$bin/$target" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
-    -artifact_prefix="build/fuzz/crashes/$target-" "build/fuzz/corpus/$target" "build/fuzz/seeds/$target"
+  "$bin/$target" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
+    -artifact_prefix="build/fuzz/crashes/$target-" "build/fuzz/corpus/$target" "build/fuzz/seeds/$target" \
+    >"build/fuzz/$target.log" 2>&1 || { tail -n 40 "build/fuzz/$target.log"; echo "fuzz: $target failed" >&2; exit 1; }
 done
 echo "fuzz: ${#targets[@]} targets, nothing found"
