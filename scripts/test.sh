@@ -8,7 +8,7 @@ PATH=$PWD/.venv/bin:$PATH
 if [ -z "${SAMESTEP_QUICK:-}" ]; then
   scripts/sanitize.sh
   scripts/fuzz.sh "${SAMESTEP_FUZZ_SECONDS:-60}"
-  scripts/tidy.sh
+  scripts/tidy.sh kernels/*.cpp replay/checkpoint/*.cpp
 fi
 cmake --build --preset release -j "${SAMESTEP_JOBS:-2}"
 ctest --test-dir build/release --output-on-failure --no-tests=error

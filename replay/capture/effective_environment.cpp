@@ -237,6 +237,7 @@ DeterminismPins::DeterminismPins()
     : algorithms_(at::globalContext().deterministicAlgorithms()),
       warn_only_(at::globalContext().deterministicAlgorithmsWarnOnly()),
       fill_(at::globalContext().deterministicFillUninitializedMemory()),
+      benchmark_(at::globalContext().benchmarkCuDNN()),
       tf32_(read_flag([] { return at::globalContext().allowTF32CuDNN(); }) == "on") {
   auto& context = at::globalContext();
   const char* strict = std::getenv("SAMESTEP_STRICT");
@@ -244,6 +245,7 @@ DeterminismPins::DeterminismPins()
   if (as_error || !algorithms_) context.setDeterministicAlgorithms(true, !as_error);
   context.setDeterministicFillUninitializedMemory(true);
   if (tf32_) context.setAllowTF32CuDNN(false);
+  context.setBenchmarkCuDNN(false);  // it would choose algorithms by timing them
 }
 
 void DeterminismPins::undo() const {
@@ -251,6 +253,7 @@ void DeterminismPins::undo() const {
   context.setDeterministicAlgorithms(algorithms_, warn_only_);
   context.setDeterministicFillUninitializedMemory(fill_);
   if (tf32_) context.setAllowTF32CuDNN(true);
+  context.setBenchmarkCuDNN(benchmark_);
 }
 
 protocol::Hello describe_process() {

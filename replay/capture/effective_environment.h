@@ -38,7 +38,7 @@ class DeterminismPins {
   void undo() const;
 
  private:
-  bool algorithms_, warn_only_, fill_, tf32_;
+  bool algorithms_, warn_only_, fill_, benchmark_, tf32_;
 };
 
 // The hello of this process: the lane `environment`, rank, program and mapped files.

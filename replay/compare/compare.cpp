@@ -174,6 +174,19 @@ void compare_optimizers(Difference& difference, const StepRecord& a, const Layou
   difference.detail += fmt::format("; optimizer #{} ({}) against #{} ({})", a.optimizer, x, b.optimizer, y);
 }
 
+// Equal lanes, but another optimizer made the update, or only one side made it.
+std::optional<Difference> compare_updates(const StepRecord& a, const StepRecord& b) {
+  if (a.skipped == b.skipped && a.optimizer == b.optimizer) return std::nullopt;
+  Difference difference;
+  difference.step = a.step;
+  difference.lane = Lane::optimizer;
+  difference.structural = true;
+  difference.detail = a.skipped != b.skipped
+                          ? std::string("the update was skipped on one side only")
+                          : fmt::format("optimizer #{} made the update, against #{}", a.optimizer, b.optimizer);
+  return difference;
+}
+
 }  // namespace
 
 std::optional<Difference> compare(const StepRecord& a, const Layout& layout_a, const StepRecord& b,
@@ -196,7 +209,7 @@ std::optional<Difference> compare(const StepRecord& a, const Layout& layout_a, c
     }
     compare_optimizers(*first, a, layout_a, b, layout_b);
   }
-  return first;
+  return first ? first : compare_updates(a, b);
 }
 
 }  // namespace samestep

@@ -26,6 +26,16 @@ constexpr std::array passed_on{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR
 constexpr std::array ignored{SIGPIPE, SIGXFSZ};
 constexpr int tick_milliseconds = 100;
 
+// What the ignored signals did when this process began: what every command gets back, the second of a replay too.
+const std::array<void (*)(int), ignored.size()>& dispositions_before() {
+  static const auto before = [] {
+    std::array<void (*)(int), ignored.size()> list{};
+    for (std::size_t i = 0; i < ignored.size(); ++i) list[i] = std::signal(ignored[i], SIG_IGN);
+    return list;
+  }();
+  return before;
+}
+
 // While it lives, signals come through `descriptor()` and end nothing.
 class Signals {
  public:
@@ -34,7 +44,7 @@ class Signals {
     sigemptyset(&taken);
     for (const int signal : passed_on) sigaddset(&taken, signal);
     pthread_sigmask(SIG_BLOCK, &taken, &mask_);
-    for (std::size_t i = 0; i < ignored.size(); ++i) before_[i] = std::signal(ignored[i], SIG_IGN);
+    static_cast<void>(dispositions_before());
     descriptor_ = Descriptor(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
   }
   ~Signals() {
@@ -58,13 +68,12 @@ class Signals {
     sigset_t set;
     sigemptyset(&set);
     for (std::size_t i = 0; i < ignored.size(); ++i)
-      if (before_[i] != SIG_IGN) sigaddset(&set, ignored[i]);
+      if (dispositions_before()[i] != SIG_IGN) sigaddset(&set, ignored[i]);
     return set;
   }
 
  private:
   sigset_t mask_{};
-  std::array<void (*)(int), ignored.size()> before_{};
   Descriptor descriptor_;
 };
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "replay/run/error.h"
+#include "replay/run/strict_json.h"
 
 namespace samestep::protocol {
 
@@ -21,11 +22,22 @@ std::string text_of(const Json& json) {
   throw BrokenInput(fmt::format("Reading a {} message: {}. Are both ends of one samestep version?", message, why));
 }
 
+// A message becomes part of the manifest, which nests no deeper than max_json_depth.
+constexpr int max_message_depth = max_json_depth / 2;
+
+Json parsed(const char* message, std::string_view text) {
+  try {
+    return parse_json(text, "the message", max_message_depth);
+  } catch (const BrokenInput& error) {
+    reject(message, error.what());
+  }
+}
+
 // A message's JSON object, its fields asked for by name and type.
 class Fields {
  public:
   Fields(const char* message, std::string_view text) : message_(message) {
-    json_ = Json::parse(text, nullptr, false);
+    json_ = parsed(message, text);
     if (!json_.is_object()) reject(message_, "it is not a JSON object");
   }
 

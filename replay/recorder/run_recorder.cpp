@@ -195,9 +195,11 @@ void RunRecorder::State::take_up_rank(Manifest& earlier, std::uint32_t rank) {
     if (segment.rank != rank) continue;
     if (segment.ended != "running") continue;
     segment.ended = "lost";
-    segment.steps = std::max(segment.steps, reader.end_step() - std::min(reader.end_step(), segment.first_step));
-    segment.chain = state.chain;
-    segment.log_chain = state.log_chain;
+    if (segment.file.empty()) continue;
+    const RunReader::SegmentEnd end = reader.end_of_segment(segment.number);
+    segment.steps = end.steps;
+    segment.chain = end.chain;
+    segment.log_chain = end.log_chain;
   }
 }
 

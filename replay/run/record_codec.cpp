@@ -30,7 +30,8 @@ bool named_lane_fits(Lane lane, const LaneRecord& record, std::size_t columns) {
   return record.items.empty() && one_per_column(record.presence.size(), columns) &&
          one_per_column(record.digests.size(), lane == Lane::hyper ? 0 : columns) &&
          one_per_column(record.values.size(), lane == Lane::hyper ? columns : 0) &&
-         one_per_column(record.summaries.size(), has_summaries(lane) ? columns : 0);
+         one_per_column(record.summaries.size(), has_summaries(lane) ? columns : 0) &&
+         record.presence.empty() == (lane == Lane::hyper ? record.values.empty() : record.digests.empty());
 }
 
 // --- Writing ----------------------------------------------------------------------------------------------------

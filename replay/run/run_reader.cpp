@@ -291,6 +291,11 @@ const Layout& RunReader::layout_of_segment(std::uint32_t segment) const {
   return state_->segment(segment).log.layout();
 }
 
+RunReader::SegmentEnd RunReader::end_of_segment(std::uint32_t segment) const {
+  const SegmentReader& log = state_->segment(segment).log;
+  return {log.steps(), log.end_chain(), log.end_log_chain()};
+}
+
 SegmentHeader RunReader::next_segment(std::uint64_t first_step) const {
   SegmentHeader header;
   header.run_id = state_->manifest.run_id;
@@ -299,6 +304,8 @@ SegmentHeader RunReader::next_segment(std::uint64_t first_step) const {
   for (const SegmentEntry& entry : state_->manifest.segments) {
     if (entry.rank == header.rank) header.number = std::max(header.number, entry.number + 1);
   }
+  // A recorder that was killed between creating a log and naming it left a file without an entry.
+  while (std::filesystem::exists(state_->run / format::log_file(header.rank, header.number))) ++header.number;
   if (!state_->segments.empty()) header.log_chain_before = state_->segments.back().log.end_log_chain();
   if (first_step > this->first_step()) {
     header.chain_before = chain(first_step - 1);

@@ -14,10 +14,10 @@ using nlohmann::json;
 // Watches the parser's events for what JSON's grammar allows and we do not.
 class Watch {
  public:
-  explicit Watch(const std::string& origin) : origin_(origin) {}
+  Watch(const std::string& origin, int limit) : origin_(origin), limit_(limit) {}
 
   bool operator()(int depth, json::parse_event_t event, json& parsed) {
-    if (depth > max_json_depth) throw BrokenInput(origin_ + ": JSON nested more than 64 deep");
+    if (depth > limit_) throw BrokenInput(origin_ + ": JSON nested more than " + std::to_string(limit_) + " deep");
     if (event == json::parse_event_t::object_start) keys_.emplace_back();
     if (event == json::parse_event_t::object_end) keys_.pop_back();
     if (event == json::parse_event_t::key) remember(parsed.get<std::string>());
@@ -29,6 +29,7 @@ class Watch {
     if (!keys_.back().insert(key).second) throw BrokenInput(origin_ + ": the key \"" + key + "\" appears twice");
   }
   const std::string& origin_;
+  int limit_;
   std::vector<std::set<std::string>> keys_;  // of the objects that are open, outermost first
 };
 
@@ -38,9 +39,9 @@ class Watch {
 
 }  // namespace
 
-json parse_json(std::string_view text, const std::string& origin) {
+json parse_json(std::string_view text, const std::string& origin, int depth) {
   try {
-    return json::parse(text.begin(), text.end(), Watch(origin));
+    return json::parse(text.begin(), text.end(), Watch(origin, depth));
   } catch (const json::exception& error) {
     throw BrokenInput(origin + ": not valid JSON: " + error.what());
   }

@@ -12,8 +12,8 @@ namespace samestep {
 inline constexpr int max_json_depth = 64;
 
 // The value that `text` holds, all of it. Throws BrokenInput that begins with `origin` where it is not JSON, repeats a
-// key in one object, or nests deeper than max_json_depth.
-[[nodiscard]] nlohmann::json parse_json(std::string_view text, const std::string& origin);
+// key in one object, or nests deeper than `depth`.
+[[nodiscard]] nlohmann::json parse_json(std::string_view text, const std::string& origin, int depth = max_json_depth);
 
 // Fields of `object`. Each throws BrokenInput naming `origin` and the field where it is missing, of another type, or
 // out of range.
