@@ -50,14 +50,15 @@ class RunReader : public StepSource {
   [[nodiscard]] StepRecord record_in_segment(std::uint32_t segment, std::uint64_t step) const;
   [[nodiscard]] const Layout& layout_of_segment(std::uint32_t segment) const;
 
-  // What the header of a segment that goes on at `first_step` must say: its number, and the chains it takes up.
-  // REQUIRES first_step <= end_step().
   // What one segment alone holds, whatever of it later segments have pushed out.
   struct SegmentEnd {
     std::uint64_t steps = 0;
     Digest chain, log_chain;
   };
   [[nodiscard]] SegmentEnd end_of_segment(std::uint32_t segment) const;
+
+  // What the header of a segment that goes on at `first_step` must say: its number, and the chains it takes up.
+  // REQUIRES first_step <= end_step().
   [[nodiscard]] SegmentHeader next_segment(std::uint64_t first_step) const;
 
   // The nearest anchor at or before `step`; nullptr where there is none.
