@@ -1,5 +1,9 @@
 # Everything the build needs from outside, found once, here. docs/dependencies.md says why each is used.
 find_package(Threads REQUIRED)
+# Before the macro, which keeps the policies it was written under: Debian's Boost is found by CMake's own module.
+if(POLICY CMP0167)
+  cmake_policy(SET CMP0167 OLD)
+endif()
 
 # samestep_require(PACKAGE DEBIAN_PACKAGE [find_package arguments...])
 macro(samestep_require package debian)
@@ -20,9 +24,6 @@ if(SAMESTEP_TESTS OR SAMESTEP_BENCHMARKS)
 endif()
 if(SAMESTEP_TESTS)
   samestep_require(GTest "libgtest-dev libgmock-dev" 1.12)
-  if(POLICY CMP0167)
-    cmake_policy(SET CMP0167 OLD)  # Debian's Boost is found by CMake's own module
-  endif()
   samestep_require(Boost libboost-context-dev 1.74 COMPONENTS context)
   include(GoogleTest)
 endif()
