@@ -19,7 +19,7 @@ std::string text_of(const Json& json) {
 }
 
 [[noreturn]] void reject(const char* message, const std::string& why) {
-  throw BrokenInput(fmt::format("Reading a {} message: {}. Are both ends of one samestep version?", message, why));
+  throw BrokenInput(fmt::format("Reading the message {}: {}. Are both ends of one samestep version?", message, why));
 }
 
 // A message becomes part of the manifest, which nests no deeper than max_json_depth.
@@ -27,7 +27,7 @@ constexpr int max_message_depth = max_json_depth / 2;
 
 Json parsed(const char* message, std::string_view text) {
   try {
-    return parse_json(text, "the message", max_message_depth);
+    return parse_json(text, "its text", max_message_depth);
   } catch (const BrokenInput& error) {
     reject(message, error.what());
   }

@@ -18,6 +18,10 @@ namespace {
 
 // HDF5 keeps its settings for error printing a thread, so each thread that comes here switches it off.
 void quiet() {
+  // Before any other call: the exit handler would close an abandoned file a second time, and crash on it. Every handle
+  // of ours closes itself.
+  static const herr_t no_exit_handler = H5dont_atexit();
+  static_cast<void>(no_exit_handler);
   thread_local const bool done = [] {
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     return true;

@@ -219,7 +219,7 @@ TEST(HostileMessage, IsRefusedWithTheField) {
     }
     return "";
   };
-  EXPECT_THAT(why(decode_ack, "not json"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(why(decode_ack, "not json"), HasSubstr("not valid JSON"));
   EXPECT_THAT(why(decode_ack, "[]"), HasSubstr("not a JSON object"));
   EXPECT_THAT(why(decode_ack, "{}"), HasSubstr("'step' is missing"));
   EXPECT_THAT(why(decode_ack, R"({"step":-1,"answer":"go_on","cut_anchor":false})"), HasSubstr("'step'"));
@@ -227,7 +227,7 @@ TEST(HostileMessage, IsRefusedWithTheField) {
   EXPECT_THAT(why(decode_start, R"({"weights_in":"ABC"})"), HasSubstr("hexadecimal"));
   EXPECT_THAT(why(decode_hello, R"({"format_version":1,"pid":1,"rank":5000000000})"), HasSubstr("'rank'"));
   const std::string deep = std::string(100000, '[');
-  EXPECT_THAT(why(decode_hello, deep.c_str()), HasSubstr("not a JSON object"));
+  EXPECT_THAT(why(decode_hello, deep.c_str()), HasSubstr("nested more than 32 deep"));
 }
 
 }  // namespace
