@@ -14,7 +14,7 @@ import unittest
 
 SAMESTEP, TRAIN, EDITED, REBUILT, FORGETFUL = os.environ["SAMESTEP_PROGRAMS"].split(":")
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-TIMEOUT = 300  # seconds a program may take, on a busy machine too
+TIMEOUT = 600  # seconds a program may take, on a busy machine too
 
 SAME, DIVERGED, USAGE, INCOMPARABLE, TAMPERED = 0, 1, 2, 3, 4
 
