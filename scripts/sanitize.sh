@@ -5,8 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PWD/.venv/bin:$PATH
-# HDF5 keeps free lists until exit; UBSan prints where it was.
-export UBSAN_OPTIONS=print_stacktrace=1
+export UBSAN_OPTIONS=print_stacktrace=1 LSAN_OPTIONS=suppressions=$PWD/tests/leaks.supp:print_suppressions=0
 run() {  # PRESET TARGETS: builds the test programs named and runs them
   local preset=$1 targets=$2 target
   echo "sanitize: $preset: $targets"
@@ -24,6 +23,6 @@ if [ -n "${SAMESTEP_FULL:-}" ]; then
   done
   exit
 fi
-export SAMESTEP_DAMAGE_FLIPS=${SAMESTEP_DAMAGE_FLIPS:-1000}
+export SAMESTEP_DAMAGE_FLIPS=${SAMESTEP_DAMAGE_FLIPS:-300}
 run asan "run_test damage_test checkpoint_test compare_tests protocol_test"
 run tsan "server_test"
