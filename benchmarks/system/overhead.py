@@ -49,11 +49,8 @@ class Bench:
     def pins(self, run):
         """The environment that a recording gave its program."""
         pinned = json.loads((run / "manifest.json").read_text())["what"]["pins"]
-        env = dict(os.environ)
-        for name, pin in pinned.items():
-            if isinstance(pin, dict) and pin.get("value") is not None:
-                env[name] = str(pin["value"])
-        return env
+        set_pins = {pin["name"]: pin["value"] for pin in pinned if pin.get("value") is not None}
+        return {**os.environ, **set_pins}
 
     def plain(self, shape, steps, env):
         command, times, weights = self.training(shape, "plain", steps)
