@@ -92,7 +92,7 @@ class Bench:
         rows = []
         for run in runs:
             with h5py.File(next(run.glob("log-r0000-s*.h5")), "r") as log:
-                rows += list(log["steps"][WARM_UP:])
+                rows += list(log["steps"][WARM_UP:len(log["log_chain"])])  # whose length counts the committed steps
         for field, label in (("capture_ns", "digests and summaries"), ("waited_ns", "waiting for the recorder")):
             mean = statistics.fmean(int(row[field]) for row in rows) / 1e6
             median = statistics.median(int(row[field]) for row in rows) / 1e6
