@@ -248,7 +248,8 @@ DeterminismPins::DeterminismPins()
   context.setBenchmarkCuDNN(false);  // it would choose algorithms by timing them
 }
 
-void DeterminismPins::undo() const {
+DeterminismPins::~DeterminismPins() {
+  if (kept_) return;
   auto& context = at::globalContext();
   context.setDeterministicAlgorithms(algorithms_, warn_only_);
   context.setDeterministicFillUninitializedMemory(fill_);

@@ -34,10 +34,13 @@ struct Settings {
 class DeterminismPins {
  public:
   DeterminismPins();
-  // As it was before: nobody records after all.
-  void undo() const;
+  ~DeterminismPins();  // as it was before, unless keep() was called: nobody records after all
+  DeterminismPins(const DeterminismPins&) = delete;
+  DeterminismPins& operator=(const DeterminismPins&) = delete;
+  void keep() { kept_ = true; }
 
  private:
+  bool kept_ = false;
   bool algorithms_, warn_only_, fill_, benchmark_, tf32_;
 };
 

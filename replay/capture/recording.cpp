@@ -45,15 +45,13 @@ void keep_copies(std::vector<NamedTensor>& kept, const std::string& lane, const 
 std::unique_ptr<Recording> Recording::open(const Modules& modules, Loop& loop) {
   if (std::getenv(protocol::socket_variable) == nullptr) return nullptr;
   DeterminismPins pins;
-  const auto hello = describe_process();
-  auto link = RecorderLink::open(hello);
-  if (link == nullptr) {
-    pins.undo();
-    return nullptr;
-  }
   try {
+    const auto hello = describe_process();
+    auto link = RecorderLink::open(hello);
+    if (link == nullptr) return nullptr;
     std::unique_ptr<Recording> recording(new Recording(modules, loop, std::move(link)));
     recording->hello_ = hello;
+    pins.keep();
     return recording;
   } catch (const std::exception& error) {
     say("cannot record this model: " + reason_of(error) + "; the training runs unrecorded");

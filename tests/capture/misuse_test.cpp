@@ -231,6 +231,19 @@ TEST(Recorder, ThatRefusesIsQuotedAndTheSessionIsOff) {
   EXPECT_EQ(session.mode(), Session::Mode::off);
 }
 
+// A buffer of an element type without a place in the format; nobody records, so nothing may be pinned either.
+TEST(Recorder, OfAModelThatCannotBeRecordedLeavesTheProgramAsItWas) {
+  FakeRecorder recorder(recording());
+  CaptureStderr();
+  Fixture f;
+  f.net->register_buffer("odd", torch::zeros({2}, torch::kComplexHalf));
+  at::globalContext().setDeterministicAlgorithms(false, false);  // an earlier recording in this process turned it on
+  Session session{f.net, f.optimizer};
+  EXPECT_EQ(session.mode(), Session::Mode::off);
+  EXPECT_THAT(GetCapturedStderr(), AllOf(HasSubstr("cannot record this model"), HasSubstr("ComplexHalf")));
+  EXPECT_FALSE(at::globalContext().deterministicAlgorithms());
+}
+
 TEST(Recorder, ThatIsNotThereIsSaid) {
   ::setenv(protocol::socket_variable, "/nowhere/socket", 1);
   CaptureStderr();
