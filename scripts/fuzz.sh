@@ -14,11 +14,14 @@ cmake --build --preset fuzz -j "${SAMESTEP_JOBS:-2}" --target fuzz_seeds "${targ
 bin=build/fuzz/tests/fuzz
 "$bin/fuzz_seeds" build/fuzz/seeds
 mkdir -p build/fuzz/crashes
-for target in "${targets[@]}"; do
-  mkdir -p "build/fuzz/corpus/$target" "build/fuzz/seeds/$target"
-  echo "fuzz: $target, $seconds s"
-  "$bin/$target" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
-    -artifact_prefix="build/fuzz/crashes/$target-" "build/fuzz/corpus/$target" "build/fuzz/seeds/$target" \
-    >"build/fuzz/$target.log" 2>&1 || { tail -n 40 "build/fuzz/$target.log"; echo "fuzz: $target failed" >&2; exit 1; }
-done
+fuzz() {  # TARGET
+  mkdir -p "build/fuzz/corpus/$1" "build/fuzz/seeds/$1"
+  echo "fuzz: $1, $seconds s"
+  "$bin/$1" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
+    -artifact_prefix="build/fuzz/crashes/$1-" "build/fuzz/corpus/$1" "build/fuzz/seeds/$1" \
+    >"build/fuzz/$1.log" 2>&1 || { tail -n 40 "build/fuzz/$1.log"; echo "fuzz: $1 failed" >&2; exit 1; }
+}
+export -f fuzz
+export bin seconds
+printf '%s\n' "${targets[@]}" | xargs -P "${SAMESTEP_JOBS:-2}" -I{} bash -euo pipefail -c 'fuzz {}'
 echo "fuzz: ${#targets[@]} targets, nothing found"
