@@ -36,7 +36,7 @@ nlohmann::json optimizers_json(const Optimizers& optimizers, const AllOptions& i
       const bool known_before = group < initial[number].size();
       groups.push_back(group_json(now[number][group], known_before ? initial[number][group] : now[number][group]));
     }
-    all.push_back({{"class", class_name(*optimizers[number])}, {"groups", std::move(groups)}});
+    all.push_back({{"class", optimizers[number]->class_name()}, {"groups", std::move(groups)}});
   }
   return all;
 }
@@ -45,9 +45,9 @@ nlohmann::json optimizers_json(const Optimizers& optimizers, const AllOptions& i
 
 AllOptions all_options(const Optimizers& optimizers) {
   AllOptions all;
-  for (auto* optimizer : optimizers) {
+  for (const auto& optimizer : optimizers) {
     auto& groups = all.emplace_back();
-    for (auto& group : optimizer->param_groups()) groups.push_back(options_of(group));
+    for (std::size_t group = 0; group < optimizer->groups(); ++group) groups.push_back(optimizer->options(group));
   }
   return all;
 }

@@ -92,8 +92,8 @@ void check_optimizers(const AnchorFile& file, const Optimizers& optimizers) {
   }
   for (std::size_t i = 0; i < optimizers.size(); ++i) {
     const auto was = recorded[i].at("class").get<std::string>();
-    if (was == class_name(*optimizers[i])) continue;
-    throw BrokenInput("optimizer " + std::to_string(i) + " was " + was + ", now it is " + class_name(*optimizers[i]));
+    const auto now = optimizers[i]->class_name();
+    if (was != now) throw BrokenInput("optimizer " + std::to_string(i) + " was " + was + ", now it is " + now);
   }
 }
 
@@ -127,12 +127,12 @@ void restore_weights(const AnchorFile& file, const std::vector<WeightSlot>& slot
 void restore_optimizers(const AnchorFile& file, const Program& program, const std::vector<std::string>& names) {
   for (std::size_t number = 0; number < program.optimizers.size(); ++number) {
     auto& optimizer = *program.optimizers[number];
-    if (!known(optimizer)) continue;
-    for (std::size_t group = 0; group < optimizer.param_groups().size(); ++group) {
-      const auto& parameters = optimizer.param_groups()[group].params();
+    if (!optimizer.known()) continue;
+    for (std::size_t group = 0; group < optimizer.groups(); ++group) {
+      const auto& parameters = optimizer.parameters(group);
       for (std::size_t position = 0; position < parameters.size(); ++position) {
         const auto& recorded = names[program.parameters.find(parameters[position])];
-        set_state(optimizer, group, position, [&](const std::string& key) {
+        optimizer.set_state(group, position, [&](const std::string& key) {
           const auto column = "optimizer/" + optimizer_column(number, recorded, key);
           const auto* view = file.find(column);
           return tensors_of(view != nullptr ? std::vector{view} : file.list(column));
@@ -164,11 +164,11 @@ void restore_options(const AnchorFile& file, const Program& program, const AllOp
                      std::vector<std::string>& notes) {
   const auto& recorded = file.about().at("optimizers");
   for (std::size_t number = 0; number < program.optimizers.size(); ++number) {
-    auto& groups = program.optimizers[number]->param_groups();
+    auto& optimizer = *program.optimizers[number];
     const auto& recorded_groups = recorded[number].at("groups");
-    for (std::size_t group = 0; group < std::min(groups.size(), recorded_groups.size()); ++group) {
+    for (std::size_t group = 0; group < std::min(optimizer.groups(), recorded_groups.size()); ++group) {
       const auto where = std::to_string(number) + ".group" + std::to_string(group) + ".";
-      set_options(groups[group], moved_options(recorded_groups[group], initial[number][group], where, notes));
+      optimizer.set_options(group, moved_options(recorded_groups[group], initial[number][group], where, notes));
     }
   }
 }

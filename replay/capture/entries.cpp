@@ -28,9 +28,9 @@ std::string optimizer_column(std::size_t number, const std::string& parameter, c
 std::vector<Entry> optimizer_entries(const Optimizers& optimizers, const Parameters& parameters) {
   std::vector<Entry> entries;
   for (std::size_t number = 0; number < optimizers.size(); ++number) {
-    if (!known(*optimizers[number])) continue;
-    for (auto& item : state_of(*optimizers[number])) {
-      const auto& parameter = optimizers[number]->param_groups()[item.group].params()[item.position];
+    if (!optimizers[number]->known()) continue;
+    for (auto& item : optimizers[number]->state()) {
+      const auto& parameter = optimizers[number]->parameters(item.group)[item.position];
       const auto& slot = parameters.slots().at(parameters.find(parameter));
       auto column = column_of(optimizer_column(number, slot.name, item.key), item, parameter);
       entries.push_back({std::move(column), std::move(item.tensors), number});

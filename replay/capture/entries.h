@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "replay/capture/optimizer_state.h"
 #include "replay/capture/parameters.h"
 #include "replay/capture/tensor_file.h"
 #include "replay/capture/tensors.h"
+#include "replay/capture/training_program.h"
 
 namespace samestep::capture {
 

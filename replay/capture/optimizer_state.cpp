@@ -283,14 +283,14 @@ void complete(LBFGSParamState& state, const LBFGSOptions& options) {
 template <class State, class O>
 void complete(State&, const O&) {}
 
-OptimizerParamState* find_state(Optimizer& optimizer, const at::Tensor& parameter) {
+OptimizerParamState* find_state(torch::optim::Optimizer& optimizer, const at::Tensor& parameter) {
   const auto& state = optimizer.state();
   const auto found = state.find(parameter.unsafeGetTensorImpl());
   return found == state.end() ? nullptr : found->second.get();
 }
 
 template <class O, class FamilyOf>
-bool state_is_of(Optimizer& optimizer, const OptimizerParamGroup& group, O&, FamilyOf) {
+bool state_is_of(torch::optim::Optimizer& optimizer, const OptimizerParamGroup& group, O&, FamilyOf) {
   for (const auto& parameter : group.params()) {
     auto* state = find_state(optimizer, parameter);
     if (state != nullptr && dynamic_cast<typename FamilyOf::State*>(state) == nullptr) return false;
@@ -299,7 +299,8 @@ bool state_is_of(Optimizer& optimizer, const OptimizerParamGroup& group, O&, Fam
 }
 
 template <class O, class FamilyOf>
-void read_group(std::vector<StateItem>& items, Optimizer& optimizer, std::size_t number, O& options, FamilyOf) {
+void read_group(std::vector<StateItem>& items, torch::optim::Optimizer& optimizer, std::size_t number, O& options,
+                FamilyOf) {
   const auto& parameters = optimizer.param_groups()[number].params();
   const auto count = FamilyOf::whole_model ? std::min<std::size_t>(1, parameters.size()) : parameters.size();
   for (std::size_t position = 0; position < count; ++position) {
@@ -312,13 +313,13 @@ void read_group(std::vector<StateItem>& items, Optimizer& optimizer, std::size_t
 
 }  // namespace
 
-std::string class_name(const Optimizer& optimizer) {
+std::string class_name(const torch::optim::Optimizer& optimizer) {
   auto name = c10::demangle(typeid(optimizer).name());
   const std::string own = "torch::optim::";
   return name.starts_with(own) ? name.substr(own.size()) : name;
 }
 
-bool known(Optimizer& optimizer) {
+bool known(torch::optim::Optimizer& optimizer) {
   for (auto& group : optimizer.param_groups()) {
     bool state_fits = false;
     const bool options_fit = with_family(group.options(), [&](auto& options, auto family) {
@@ -353,7 +354,7 @@ void set_options(OptimizerParamGroup& group, const Options& options) {
   with_family(group.options(), [&](auto& own, auto) { visit_options(own, WriteOptions{options}); });
 }
 
-std::vector<StateItem> state_of(Optimizer& optimizer) {
+std::vector<StateItem> state_of(torch::optim::Optimizer& optimizer) {
   std::vector<StateItem> items;
   auto& groups = optimizer.param_groups();
   for (std::size_t number = 0; number < groups.size(); ++number) {
@@ -363,7 +364,7 @@ std::vector<StateItem> state_of(Optimizer& optimizer) {
   return items;
 }
 
-void set_state(Optimizer& optimizer, std::size_t group, std::size_t position, const StateSource& item) {
+void set_state(torch::optim::Optimizer& optimizer, std::size_t group, std::size_t position, const StateSource& item) {
   auto& owner = optimizer.param_groups().at(group);
   const auto& parameter = owner.params().at(position);
   with_family(owner.options(), [&]<class O, class FamilyOf>(O& options, FamilyOf) {

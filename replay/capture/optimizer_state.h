@@ -4,13 +4,10 @@
 
 #include <torch/torch.h>
 
-#include <functional>
-#include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "replay/run/record.h"
+#include "replay/capture/training_program.h"
 
 namespace samestep::capture {
 
@@ -19,30 +16,20 @@ namespace samestep::capture {
 // False for an optimizer whose options or state are of a class that this file does not know.
 [[nodiscard]] bool known(torch::optim::Optimizer& optimizer);
 
-// Every option of a parameter group: numbers as they are, flags as 0 or 1, a pair as "betas0", "betas1", an absent
-// limit as -1, a line search as 1 where one is set. Of an unknown class, what there is: "lr", or nothing.
-using Options = std::map<std::string, double>;
+// Besides what Options says: an absent limit as -1, a line search as 1 where one is set. Of an unknown class, what
+// there is: "lr", or nothing.
 [[nodiscard]] Options options_of(torch::optim::OptimizerParamGroup& group);
 // Those that differ from what the class has by itself, and always "lr".
 [[nodiscard]] Options notable_options(torch::optim::OptimizerParamGroup& group);
 // Sets those named in `options`; the others stay.
 void set_options(torch::optim::OptimizerParamGroup& group, const Options& options);
 
-// One item of a parameter's state.
-struct StateItem {
-  enum class Kind : std::uint8_t { like_parameter, integer, real, list };  // list: any number of tensors, any shapes
-  std::size_t group = 0, position = 0;
-  std::string key;  // "exp_avg"
-  Kind kind = Kind::like_parameter;
-  std::vector<at::Tensor> tensors;  // none: not there (yet)
-};
 // The state in order: groups, positions, keys as the class declares them. An item that the options call for stands
 // there even before it exists, so that tables of tensors do not depend on when a parameter first had a gradient.
 [[nodiscard]] std::vector<StateItem> state_of(torch::optim::Optimizer& optimizer);
 
 // Replaces a parameter's state by what `item(key)` gives (in host memory; empty: not there). A parameter for which it
 // gives nothing at all loses its state. REQUIRES known(optimizer).
-using StateSource = std::function<std::vector<at::Tensor>(const std::string& key)>;
 void set_state(torch::optim::Optimizer& optimizer, std::size_t group, std::size_t position, const StateSource& item);
 
 }  // namespace samestep::capture

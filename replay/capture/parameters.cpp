@@ -10,16 +10,10 @@ namespace {
 
 using Names = std::unordered_map<const void*, std::string>;
 
-std::string join(const std::string& prefix, const std::string& name) {
-  return prefix.empty() ? name : prefix + "." + name;
-}
-
-Names parameter_names(const Modules& modules) {
+Names names_of(const std::vector<NamedWeight>& weights) {
   Names names;
-  for (const auto& [prefix, module] : modules) {
-    for (const auto& item : module->named_parameters()) {
-      if (item.value().defined()) names.emplace(item.value().unsafeGetTensorImpl(), join(prefix, item.key()));
-    }
+  for (const auto& [name, tensor] : weights) {
+    if (tensor.defined()) names.emplace(tensor.unsafeGetTensorImpl(), name);
   }
   return names;
 }
@@ -30,8 +24,8 @@ Column column_of(const WeightSlot& slot) {
 
 }  // namespace
 
-Parameters::Parameters(const Modules& modules, const Optimizers& optimizers)
-    : modules_(modules), optimizers_(optimizers) {
+Parameters::Parameters(const Weights& weights, const Optimizers& optimizers)
+    : weights_(weights), optimizers_(optimizers) {
   list();
 }
 
@@ -45,16 +39,15 @@ void Parameters::list() {
   slots_.clear();
   columns_.clear();
   for (std::size_t number = 0; number < optimizers_.size(); ++number) list_optimizer(number);
-  list_modules();
+  list_weights();
   for (const auto& slot : slots_) columns_.push_back(column_of(slot));
   identities_ = identities();
 }
 
 void Parameters::list_optimizer(std::size_t number) {
-  const auto names = parameter_names(modules_);
-  const auto& groups = optimizers_[number]->param_groups();
-  for (std::size_t group = 0; group < groups.size(); ++group) {
-    const auto& tensors = groups[group].params();
+  const auto names = names_of(weights_.parameters());
+  for (std::size_t group = 0; group < optimizers_[number]->groups(); ++group) {
+    const auto& tensors = optimizers_[number]->parameters(group);
     for (std::size_t position = 0; position < tensors.size(); ++position) {
       const auto named = names.find(tensors[position].unsafeGetTensorImpl());
       const auto unnamed = "unnamed." + std::to_string(group) + "." + std::to_string(position);
@@ -63,13 +56,9 @@ void Parameters::list_optimizer(std::size_t number) {
   }
 }
 
-void Parameters::list_modules() {
-  for (const auto& [prefix, module] : modules_) {
-    for (const auto& item : module->named_parameters()) add({join(prefix, item.key()), item.value(), 0, false});
-  }
-  for (const auto& [prefix, module] : modules_) {
-    for (const auto& item : module->named_buffers()) add({join(prefix, item.key()), item.value(), 0, true});
-  }
+void Parameters::list_weights() {
+  for (const auto& [name, tensor] : weights_.parameters()) add({name, tensor, 0, false});
+  for (const auto& [name, tensor] : weights_.buffers()) add({name, tensor, 0, true});
 }
 
 void Parameters::add(WeightSlot slot) {
@@ -91,16 +80,12 @@ bool Parameters::refresh() {
 std::vector<const void*> Parameters::identities() const {
   std::vector<const void*> found;
   found.reserve(identities_.size());
-  const auto note = [&](const at::Tensor& tensor) { found.push_back(tensor.unsafeGetTensorImpl()); };
-  for (const auto* optimizer : optimizers_) {
-    for (const auto& group : optimizer->param_groups()) {
-      for (const auto& tensor : group.params()) note(tensor);
+  for (const auto& optimizer : optimizers_) {
+    for (std::size_t group = 0; group < optimizer->groups(); ++group) {
+      for (const auto& tensor : optimizer->parameters(group)) found.push_back(tensor.unsafeGetTensorImpl());
     }
   }
-  for (const auto& [prefix, module] : modules_) {
-    for (const auto& tensor : module->parameters()) note(tensor);
-    for (const auto& tensor : module->buffers()) note(tensor);
-  }
+  weights_.identities(found);
   return found;
 }
 

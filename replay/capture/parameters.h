@@ -6,17 +6,13 @@
 #include <torch/torch.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "replay/capture/training_program.h"
 #include "replay/run/record.h"
 
 namespace samestep::capture {
-
-using Modules = std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>>;
-using Optimizers = std::vector<torch::optim::Optimizer*>;
 
 inline constexpr std::size_t max_optimizers = 64;
 
@@ -34,7 +30,7 @@ struct WeightSlot {
 class Parameters {
  public:
   // REQUIRES optimizers.size() <= max_optimizers. All outlive the object.
-  Parameters(const Modules& modules, const Optimizers& optimizers);
+  Parameters(const Weights& weights, const Optimizers& optimizers);
 
   [[nodiscard]] const std::vector<WeightSlot>& slots() const { return slots_; }
   [[nodiscard]] const std::vector<Column>& columns() const { return columns_; }
@@ -48,12 +44,12 @@ class Parameters {
  private:
   void list();
   void list_optimizer(std::size_t number);
-  void list_modules();
+  void list_weights();
   void add(WeightSlot slot);
   [[nodiscard]] std::vector<const void*> identities() const;
   [[nodiscard]] bool columns_fit() const;
 
-  const Modules& modules_;
+  const Weights& weights_;
   const Optimizers& optimizers_;
   std::vector<WeightSlot> slots_;
   std::vector<Column> columns_;

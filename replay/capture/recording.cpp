@@ -42,14 +42,14 @@ void keep_copies(std::vector<NamedTensor>& kept, const std::string& lane, const 
 // --- The session's life
 // -----------------------------------------------------------------------------------------------
 
-std::unique_ptr<Recording> Recording::open(const Modules& modules, Loop& loop) {
+std::unique_ptr<Recording> Recording::open(TrainingProgram program, Loop& loop) {
   if (std::getenv(protocol::socket_variable) == nullptr) return nullptr;
   DeterminismPins pins;
   try {
     const auto hello = describe_process();
     auto link = RecorderLink::open(hello);
     if (link == nullptr) return nullptr;
-    std::unique_ptr<Recording> recording(new Recording(modules, loop, std::move(link)));
+    std::unique_ptr<Recording> recording(new Recording(std::move(program), loop, std::move(link)));
     recording->hello_ = hello;
     pins.keep();
     return recording;
@@ -59,11 +59,11 @@ std::unique_ptr<Recording> Recording::open(const Modules& modules, Loop& loop) {
   }
 }
 
-Recording::Recording(const Modules& modules, Loop& loop, std::unique_ptr<RecorderLink> link)
-    : modules_(modules),
+Recording::Recording(TrainingProgram program, Loop& loop, std::unique_ptr<RecorderLink> link)
+    : program_(std::move(program)),
       loop_(loop),
       link_(std::move(link)),
-      parameters_(modules_, loop_.optimizers),
+      parameters_(*program_.weights, program_.optimizers),
       settings_(effective_settings()) {}
 
 bool Recording::replaying() const {
@@ -87,7 +87,7 @@ void Recording::guarded(const char* what, Work&& work) {
 
 void Recording::begin() {
   const auto& welcome = link_->welcome();
-  initial_options_ = all_options(loop_.optimizers);
+  initial_options_ = all_options(program_.optimizers);
   offset_ = welcome.first_step - loop_.next;
   guarded("the state of the program at the start", [&] {
     parameters_.refresh();
@@ -206,7 +206,7 @@ void Recording::before_update(std::size_t optimizer, bool inside_closure) {
   guarded("the gradients", [&] {
     if (!draft_.forward_seen) forward({});
     ask_for_first_step(optimizer);
-    auto& owner = *loop_.optimizers[optimizer];
+    auto& owner = *program_.optimizers[optimizer];
     const auto known_names = hyper_names_.size() + sparse_gradients_.size();
     read_update(draft_, parameters_, owner, optimizer, sparse_gradients_, summaries_due(step_number()) || anchor_due());
     note_hyper_names();
@@ -223,8 +223,8 @@ void Recording::before_update(std::size_t optimizer, bool inside_closure) {
 // Those of every optimizer, so that the first step of the second one of a GAN does not start another table.
 void Recording::note_hyper_names() {
   for (const auto& [name, value] : draft_.hyper) hyper_names_.insert(name);
-  for (std::size_t number = 0; number < loop_.optimizers.size(); ++number) {
-    for (const auto& [name, value] : hyper_options(*loop_.optimizers[number], number)) hyper_names_.insert(name);
+  for (std::size_t number = 0; number < program_.optimizers.size(); ++number) {
+    for (const auto& [name, value] : hyper_options(*program_.optimizers[number], number)) hyper_names_.insert(name);
   }
 }
 
@@ -265,7 +265,7 @@ Layout Recording::layout_now(std::vector<Column> optimizer_columns) const {
   layout.of(Lane::optimizer) = std::move(optimizer_columns);
   for (const auto& name : hyper_names_) layout.of(Lane::hyper).push_back({name, DType::f64, Shape{}});
   for (const auto& value : kept_) layout.of(Lane::state).push_back({value.name, DType::u8, std::nullopt});
-  for (const auto* optimizer : loop_.optimizers) layout.optimizers.push_back(class_name(*optimizer));
+  for (const auto& optimizer : program_.optimizers) layout.optimizers.push_back(optimizer->class_name());
   return layout;
 }
 
@@ -275,7 +275,7 @@ void Recording::plan_outcome(Outcome& outcome) {
   outcome.new_segment = layout_changed_;
   outcome.optimizer_read = outcome.anchor || outcome.new_segment || in_root(Lane::optimizer, step_number());
   if (outcome.optimizer_read) {
-    outcome.optimizer_entries = optimizer_entries(loop_.optimizers, parameters_);
+    outcome.optimizer_entries = optimizer_entries(program_.optimizers, parameters_);
     auto columns = columns_of(outcome.optimizer_entries);
     outcome.new_segment |= columns != layout_.of(Lane::optimizer);
     if (outcome.new_segment) layout_ = layout_now(std::move(columns));
@@ -332,7 +332,7 @@ StepRecord Recording::assemble(Outcome& outcome, std::size_t optimizer, bool ski
   }
   record.of(Lane::loss) = std::move(outcome.loss);
 
-  const bool readable = known(*loop_.optimizers[optimizer]);
+  const bool readable = program_.optimizers[optimizer]->known();
   record.of(Lane::optimizer) = !readable                 ? absent_lane(AbsentReason::unknown_optimizer)
                                : !outcome.optimizer_read ? absent_lane(AbsentReason::off_schedule)
                                                          : std::move(outcome.optimizer);
@@ -418,7 +418,7 @@ void Recording::send_dump(std::uint64_t step, std::size_t optimizer) {
     const bool own = slot.owned_by(optimizer) && draft_.kept_gradients.empty() && slot.tensor.grad().defined();
     if (own) append_named(tensors, "gradients", gradient_entry(slot, sparse_gradients_));
   }
-  for (const auto& entry : optimizer_entries(loop_.optimizers, parameters_)) {
+  for (const auto& entry : optimizer_entries(program_.optimizers, parameters_)) {
     if (entry.optimizer == optimizer) append_named(tensors, "optimizer", entry);
   }
   for (const auto& slot : parameters_.slots()) {

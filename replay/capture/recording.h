@@ -24,8 +24,8 @@ namespace samestep::capture {
 
 class Recording {
  public:
-  // Null where the session is off. Pins determinism, says hello. `modules` are held, `loop` must outlive the object.
-  [[nodiscard]] static std::unique_ptr<Recording> open(const Modules& modules, Loop& loop);
+  // Null where the session is off. Pins determinism, says hello. `loop` must outlive the object.
+  [[nodiscard]] static std::unique_ptr<Recording> open(TrainingProgram program, Loop& loop);
 
   [[nodiscard]] bool replaying() const;
   [[nodiscard]] bool live() const { return link_->alive(); }
@@ -50,7 +50,7 @@ class Recording {
   void note_idle_iteration();
 
  private:
-  Recording(const Modules& modules, Loop& loop, std::unique_ptr<RecorderLink> link);
+  Recording(TrainingProgram program, Loop& loop, std::unique_ptr<RecorderLink> link);
 
   // The number in the run of the step that comes next.
   [[nodiscard]] std::uint64_t step_number() const { return loop_.next + offset_; }
@@ -78,9 +78,9 @@ class Recording {
   void obey(std::uint64_t step, std::size_t optimizer);
   void send_dump(std::uint64_t step, std::size_t optimizer);
   void notice(const std::string& kind, const std::string& text, std::optional<std::uint64_t> step = std::nullopt);
-  [[nodiscard]] Program program() const { return {parameters_, loop_.optimizers, kept_}; }
+  [[nodiscard]] Program program() const { return {parameters_, program_.optimizers, kept_}; }
 
-  Modules modules_;
+  TrainingProgram program_;
   Loop& loop_;
   std::unique_ptr<RecorderLink> link_;
   Parameters parameters_;

@@ -4,6 +4,7 @@
 #include <exception>
 #include <stdexcept>
 
+#include "replay/capture/libtorch_program.h"
 #include "replay/capture/recording.h"
 
 namespace samestep {
@@ -169,7 +170,7 @@ Session::Session(Modules modules, Optimizers optimizers) {
     throw std::logic_error("samestep: a session takes 1 to 64 optimizers");
   }
   loop_.optimizers = std::move(optimizers);
-  recording_ = capture::Recording::open(modules, loop_);
+  recording_ = capture::Recording::open(capture::libtorch_program(std::move(modules), loop_.optimizers), loop_);
   loop_.recording = recording_.get();
   session_exists = true;
 }

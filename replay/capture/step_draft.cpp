@@ -73,12 +73,11 @@ void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch) {
   for (const auto place : places) draft.batch.push_back(reading.item(place));
 }
 
-Options hyper_options(torch::optim::Optimizer& optimizer, std::size_t number) {
+Options hyper_options(const Optimizer& optimizer, std::size_t number) {
   Options options;
-  auto& groups = optimizer.param_groups();
-  for (std::size_t group = 0; group < groups.size(); ++group) {
+  for (std::size_t group = 0; group < optimizer.groups(); ++group) {
     const auto prefix = std::to_string(number) + ".group" + std::to_string(group) + ".";
-    for (const auto& [name, value] : notable_options(groups[group])) options[prefix + name] = value;
+    for (const auto& [name, value] : optimizer.notable_options(group)) options[prefix + name] = value;
   }
   return options;
 }
@@ -105,7 +104,7 @@ LaneRecord loss_lane(const std::vector<at::Tensor>& losses, const Reading& readi
   return lane;
 }
 
-void read_update(StepDraft& draft, const Parameters& parameters, torch::optim::Optimizer& optimizer, std::size_t number,
+void read_update(StepDraft& draft, const Parameters& parameters, const Optimizer& optimizer, std::size_t number,
                  std::set<std::string>& sparse, bool summarize) {
   Reading reading;
   const auto gradients = list_gradients(reading, parameters, number, sparse, summarize);

@@ -37,11 +37,11 @@ void read_forward(StepDraft& draft, const Parameters& parameters, const std::vec
 void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch);
 // Moment P: the gradients of what optimizer `number` owns, and its options. `sparse` names parameters that have
 // had a sparse gradient; it grows.
-void read_update(StepDraft& draft, const Parameters& parameters, torch::optim::Optimizer& optimizer, std::size_t number,
+void read_update(StepDraft& draft, const Parameters& parameters, const Optimizer& optimizer, std::size_t number,
                  std::set<std::string>& sparse, bool summarize);
 
 // The options of optimizer `number` that enter `hyper`, by their names there: "0.group0.lr".
-[[nodiscard]] Options hyper_options(torch::optim::Optimizer& optimizer, std::size_t number);
+[[nodiscard]] Options hyper_options(const Optimizer& optimizer, std::size_t number);
 // The table of the gradients: every parameter that an optimizer owns.
 [[nodiscard]] std::vector<Column> gradient_columns(const Parameters& parameters, const std::set<std::string>& sparse);
 // The lane of the losses, which stand at `first` and after in a reading that has run.
