@@ -28,11 +28,8 @@ void add_subtrees(const Buffer& buffer, Plan& plan) {
   }
 }
 
-// Portions of about equal size, four for every thread, so that one that falls behind costs little; not so small that
-// the lanes stay empty, nor larger than what is hashed in one go.
-std::size_t portion_size(std::size_t chunks, std::size_t threads) {
-  return threads <= 1 ? chunks : std::clamp<std::size_t>(chunks / (4 * threads), 64, group_chunks);
-}
+// In chunks: not so few that the lanes stay empty, nor more than what is hashed in one go.
+constexpr std::size_t least_portion = 64, most_portion = group_chunks;
 
 Plan plan_for(std::span<const Buffer> buffers, std::size_t threads) {
   Plan plan;
@@ -44,7 +41,7 @@ Plan plan_for(std::span<const Buffer> buffers, std::size_t threads) {
   plan.values.resize(subtrees);
   plan.subtrees.reserve(subtrees);
   for (const Buffer& buffer : buffers) add_subtrees(buffer, plan);
-  plan.portions = cut_into_portions(subtrees, portion_size(chunks, threads),
+  plan.portions = cut_into_portions(subtrees, portions_for(chunks, threads, least_portion, most_portion), chunks,
                                     [&](std::size_t i) { return chunks_of(plan.subtrees[i].size); });
   return plan;
 }

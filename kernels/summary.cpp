@@ -116,8 +116,8 @@ void summarize(std::span<const TypedBuffer> tensors, std::span<Summary> summarie
   std::vector<Partial> partials(pieces.size());
   std::size_t blocks = 0;
   for (const Piece& piece : pieces) blocks += piece.blocks;
-  const std::size_t target = std::clamp<std::size_t>(blocks / (4 * std::max<std::size_t>(parallel.threads, 1)), 16, 1024);
-  const auto portions = cut_into_portions(pieces.size(), target, [&](std::size_t i) { return pieces[i].blocks; });
+  const auto portions = cut_into_portions(pieces.size(), portions_for(blocks, parallel.threads, 16, 1024), blocks,
+                                          [&](std::size_t i) { return pieces[i].blocks; });
   const BlockKernel kernel = block_kernel(backend);
   parallel.run(portions.size() - 1, [&](std::size_t begin, std::size_t end) {
     const DefaultFloatingPoint environment;
