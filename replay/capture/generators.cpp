@@ -5,6 +5,7 @@
 
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 
 namespace samestep::capture {
 namespace {
@@ -28,17 +29,31 @@ at::Generator generator_of(const std::string& name) {
   return at::globalContext().defaultGenerator(device);
 }
 
-}  // namespace
-
-std::vector<GeneratorState> generator_states() {
-  std::vector<GeneratorState> states{state_of("cpu", at::detail::getDefaultCPUGenerator())};
-  if (!at::hasCUDA()) return states;
+void add_devices(std::vector<GeneratorState>& states) {
+  if (!at::hasCUDA()) return;
   for (int device = 0; device < at::detail::getCUDAHooks().getNumGPUs(); ++device) {
     if (!in_use(device)) continue;
     const at::Device where(at::kCUDA, static_cast<at::DeviceIndex>(device));
     states.push_back(state_of("cuda:" + std::to_string(device), at::globalContext().defaultGenerator(where)));
   }
+}
+
+std::vector<GeneratorState>& foreign_generators() {
+  static std::vector<GeneratorState> states;
   return states;
+}
+
+}  // namespace
+
+std::vector<GeneratorState> generator_states() {
+  std::vector<GeneratorState> states{state_of("cpu", at::detail::getDefaultCPUGenerator())};
+  add_devices(states);
+  states.insert(states.end(), foreign_generators().begin(), foreign_generators().end());
+  return states;
+}
+
+void set_foreign_generators(std::vector<GeneratorState> states) {
+  foreign_generators() = std::move(states);
 }
 
 void set_generator_state(const std::string& name, const at::Tensor& state) {

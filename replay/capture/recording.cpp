@@ -111,6 +111,11 @@ void Recording::restore() {
   }
 }
 
+void Recording::add_optimizer(std::unique_ptr<Optimizer> optimizer) {
+  program_.optimizers.push_back(std::move(optimizer));
+  initial_options_ = all_options(program_.optimizers);
+}
+
 void Recording::begin_iteration() {
   const bool first_of_step = !draft_.forward_seen;
   if (first_of_step && (forward_at_top_ || !first_step_done_)) {
@@ -251,8 +256,12 @@ struct Recording::Outcome {
   std::vector<Entry> optimizer_entries;
 };
 
+bool Recording::state_wanted() const {
+  return replaying() || layout_changed_ || cut_ || anchor_due() || in_root(Lane::optimizer, step_number());
+}
+
 bool Recording::anchor_due() const {
-  if (replaying()) return false;
+  if (replaying() || !program_.restorable) return false;
   const auto every = link_->welcome().anchor_every;
   return anchor_asked_ || loop_.next + 1 >= loop_.end || (every != 0 && (step_number() + 1) % every == 0);
 }

@@ -30,6 +30,8 @@ class Recording {
   [[nodiscard]] bool replaying() const;
   [[nodiscard]] bool live() const { return link_->alive(); }
   void keep(Kept value) { kept_.push_back(std::move(value)); }
+  // One that the program made after the recording had begun; it takes the next number.
+  void add_optimizer(std::unique_ptr<Optimizer> optimizer);
 
   // The loop goes through these in order: begin, then for each iteration begin_iteration, any of the moments,
   // end_iteration; at last end.
@@ -46,8 +48,12 @@ class Recording {
   void before_update(std::size_t optimizer, bool inside_closure);  // P
   void after_update(std::size_t optimizer, bool skipped);          // O: commits the step
   [[nodiscard]] bool update_seen() const { return draft_.update_seen; }
+  // The next O reads the optimizers' state (or may have to: a replay can ask for all tensors at any step).
+  [[nodiscard]] bool state_wanted() const;
   // An iteration ended without update(): said once.
   void note_idle_iteration();
+  // Something worth telling, of a kind that Event (replay/run/manifest.h) names.
+  void notice(const std::string& kind, const std::string& text, std::optional<std::uint64_t> step = std::nullopt);
 
  private:
   Recording(TrainingProgram program, Loop& loop, std::unique_ptr<RecorderLink> link);
@@ -77,7 +83,6 @@ class Recording {
   void commit(Outcome& outcome, StepRecord record);
   void obey(std::uint64_t step, std::size_t optimizer);
   void send_dump(std::uint64_t step, std::size_t optimizer);
-  void notice(const std::string& kind, const std::string& text, std::optional<std::uint64_t> step = std::nullopt);
   [[nodiscard]] Program program() const { return {parameters_, program_.optimizers, kept_}; }
 
   TrainingProgram program_;

@@ -75,6 +75,7 @@ using Optimizers = std::vector<std::unique_ptr<Optimizer>>;
 struct TrainingProgram {
   std::unique_ptr<Weights> weights;
   Optimizers optimizers;
+  bool restorable = true;  // set_options() and set_state() work: anchors are cut, and a replay may start from one
 };
 
 }  // namespace samestep::capture

@@ -1,0 +1,55 @@
+// python/binding/ is the native half of the Python package: it takes the tensors that the hooks hand over and gives them
+// to replay/capture/. It may include replay/capture/; nothing includes it. Built as one shared library that registers the
+// class torch.classes.samestep.Recording (recording_class.cpp); it does not link libtorch_python, so one build serves any
+// CPython 3 with the torch it was built against.
+//
+// This header: a training program whose parts are handed over piece by piece, because only Python can reach them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "replay/capture/training_program.h"
+
+namespace samestep::python {
+
+class HandedWeights : public capture::Weights {
+ public:
+  void hand(std::vector<capture::NamedWeight> parameters, std::vector<capture::NamedWeight> buffers);
+
+  [[nodiscard]] std::vector<capture::NamedWeight> parameters() const override { return parameters_; }
+  [[nodiscard]] std::vector<capture::NamedWeight> buffers() const override { return buffers_; }
+  void identities(std::vector<const void*>& found) const override;
+
+ private:
+  std::vector<capture::NamedWeight> parameters_, buffers_;
+};
+
+class HandedOptimizer : public capture::Optimizer {
+ public:
+  explicit HandedOptimizer(std::string class_name) : class_name_(std::move(class_name)) {}
+
+  // Replace what was handed before. Options not handed for a group are none.
+  void hand_groups(std::vector<std::vector<at::Tensor>> groups);
+  void hand_options(std::vector<capture::Options> options, std::vector<capture::Options> notable);
+  void hand_state(std::vector<capture::StateItem> state) { state_ = std::move(state); }
+
+  [[nodiscard]] std::string class_name() const override { return class_name_; }
+  [[nodiscard]] bool known() const override { return true; }
+  [[nodiscard]] std::size_t groups() const override { return groups_.size(); }
+  [[nodiscard]] const std::vector<at::Tensor>& parameters(std::size_t group) const override { return groups_[group]; }
+  [[nodiscard]] capture::Options options(std::size_t group) const override;
+  [[nodiscard]] capture::Options notable_options(std::size_t group) const override;
+  [[nodiscard]] std::vector<capture::StateItem> state() const override { return state_; }
+  // A Python program is not restored from here: TrainingProgram::restorable says so. Both throw std::logic_error.
+  void set_options(std::size_t group, const capture::Options& options) override;
+  void set_state(std::size_t group, std::size_t position, const capture::StateSource& item) override;
+
+ private:
+  std::string class_name_;
+  std::vector<std::vector<at::Tensor>> groups_;
+  std::vector<capture::Options> options_, notable_;
+  std::vector<capture::StateItem> state_;
+};
+
+}  // namespace samestep::python

@@ -1,0 +1,129 @@
+"""Randomness that nobody seeded, given by the recorder so that a replay can give it again.
+
+A recorded run has one secret. Where a program would ask the operating system for a seed (random.seed(), a fresh
+random.Random(), numpy's unseeded generators, torch.seed(), os.urandom() in the program's own code), it gets bytes derived
+from that secret, the process and the number of the call: as unpredictable as before to whoever does not hold the run,
+and the same again in a replay. What asks for secrecy rather than for a seed (ssl, tempfile, uuid, secrets' tokens) keeps
+the operating system's.
+
+Runs at the interpreter's start: imports only what is there already, and waits for the rest to be imported.
+"""
+import os
+import sys
+
+VARIABLE = "SAMESTEP_ENTROPY"
+
+
+class Entropy:
+    def __init__(self, secret):
+        self.secret = secret
+        self.process = None  # its name among those of the run, once somebody asks
+        self.calls = {}  # by source of the call
+        self.children = 0
+
+    def bytes(self, source, count):
+        """The next `count` bytes for `source`, which names who asks."""
+        import hashlib  # loaded on first use: most processes never ask
+
+        if self.process is None:
+            self.process = _process_name()
+        number = self.calls.get(source, 0)
+        self.calls[source] = number + 1
+        name = f"{self.process}\0{source}\0{number}".encode()
+        found = b""
+        while len(found) < count:
+            part = len(found).to_bytes(8, "little")
+            found += hashlib.blake2b(name + part, key=self.secret[:64], person=b"samestep").digest()
+        return found[:count]
+
+    def integer(self, source, bits):
+        return int.from_bytes(self.bytes(source, (bits + 7) // 8), "little") >> (-bits % 8)
+
+    def forked(self):
+        """In a child: a sequence of its own, named by its place among its siblings."""
+        self.process = f"{self.process}\0fork {self.children}"
+        self.calls.clear()
+
+    def about_to_fork(self):
+        if self.process is None:
+            self.process = _process_name()
+        self.children += 1
+
+
+def _process_name():
+    """Rank, and how many processes of that rank asked before: the same in a replay as long as those of one rank start one
+    after the other. Neither the script's name nor its arguments: an edited copy must draw what the original drew."""
+    rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
+    folder = os.path.dirname(os.environ.get("SAMESTEP_SOCKET", ""))
+    number = 0
+    while True:
+        try:
+            os.close(os.open(os.path.join(folder, f"process-{rank}-{number}"), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            number += 1
+            continue
+        except OSError:
+            pass
+        return f"{rank}\0{number}"
+
+
+def _give_to_random(entropy):
+    import random
+
+    plain_seed = random.Random.seed
+
+    def seed(self, a=None, version=2):
+        if a is None and not isinstance(self, random.SystemRandom):
+            a = entropy.integer("random", 256)
+        return plain_seed(self, a, version)
+
+    seed.__doc__, seed.__qualname__ = plain_seed.__doc__, plain_seed.__qualname__
+    random.Random.seed = seed
+    random._inst.seed()  # the shared generator was seeded when the module was imported
+
+
+def _give_to_secrets(entropy):
+    """numpy seeds everything unseeded through secrets.randbits, by the name it has when numpy is imported."""
+    import secrets
+
+    secrets.randbits = lambda k: entropy.integer("randbits", k)
+
+
+def _give_to_torch(entropy):
+    """The functions of the module; torch.Generator is a class of C, whose seed() cannot be replaced."""
+    import torch
+
+    def seed():
+        value = entropy.integer("torch", 63)
+        torch.manual_seed(value)
+        return value
+
+    torch.seed = torch.random.seed = seed
+    torch.default_generator.manual_seed(entropy.integer("torch", 63))  # LibTorch seeded it from the system
+
+
+def _give_to_the_program(entropy):
+    plain = os.urandom
+    library = os.path.dirname(os.__file__)
+    packages = os.path.join(library, "site-packages")
+
+    def urandom(size):
+        caller = sys._getframe(1).f_code.co_filename
+        own = caller.startswith(library) and not caller.startswith(packages) or caller.startswith("<frozen")
+        return plain(size) if own else entropy.bytes("urandom", size)
+
+    os.urandom = urandom
+
+
+def install(after_import):
+    """`after_import(name, then)`: calls `then` when the module has been imported, now if it is there."""
+    try:
+        secret = bytes.fromhex(os.environ[VARIABLE])
+    except (KeyError, ValueError):
+        return
+    entropy = Entropy(secret)
+    os.register_at_fork(before=entropy.about_to_fork, after_in_child=entropy.forked)
+    _give_to_the_program(entropy)
+    after_import("random", lambda: _give_to_random(entropy))
+    after_import("secrets", lambda: _give_to_secrets(entropy))
+    after_import("torch", lambda: _give_to_torch(entropy))

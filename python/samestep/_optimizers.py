@@ -1,0 +1,71 @@
+"""A Python optimizer's options and state as numbers and tensors with names."""
+import torch
+
+# StateItem::Kind in replay/capture/training_program.h
+LIKE_PARAMETER, INTEGER, REAL, LIST = range(4)
+
+
+def options_of(optimizer):
+    """For each numeric option: group, name, value, and whether it differs from the optimizer's default ("lr" always)."""
+    groups, names, values, notable = [], [], [], []
+    for number, group in enumerate(optimizer.param_groups):
+        for key, value in group.items():
+            if key == "params":
+                continue
+            default = optimizer.defaults.get(key)
+            for name, part, is_default in _numbers(key, value, default):
+                groups.append(number)
+                names.append(name)
+                values.append(part)
+                notable.append(int(key == "lr" or not is_default))
+    return groups, names, values, notable
+
+
+def _numbers(key, value, default):
+    if isinstance(value, (list, tuple)):
+        defaults = default if isinstance(default, (list, tuple)) and len(default) == len(value) else [None] * len(value)
+        for i, (part, usual) in enumerate(zip(value, defaults)):
+            yield from _numbers(f"{key}{i}", part, usual)
+    elif isinstance(value, torch.Tensor):
+        if value.numel() == 1:
+            yield key, float(value), False
+    elif isinstance(value, (bool, int, float)):
+        yield key, float(value), isinstance(default, (bool, int, float)) and float(default) == float(value)
+
+
+def state_of(optimizer):
+    """For each item of each parameter's state: group, position, key, kind, tensors; keys sorted."""
+    groups, positions, keys, kinds, tensors = [], [], [], [], []
+    for number, group in enumerate(optimizer.param_groups):
+        for position, parameter in enumerate(group["params"]):
+            state = optimizer.state.get(parameter)
+            for key, value in sorted(_flat(state or {}), key=lambda item: item[0]):
+                item = _item(value)
+                if item is None:
+                    continue
+                groups.append(number)
+                positions.append(position)
+                keys.append(key)
+                kinds.append(item[0])
+                tensors.append(item[1])
+    return groups, positions, keys, kinds, tensors
+
+
+def _flat(state, prefix=""):
+    for key, value in state.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _item(value):
+    if isinstance(value, torch.Tensor):
+        return LIKE_PARAMETER, [value]
+    if isinstance(value, (bool, int)):
+        return INTEGER, [torch.tensor(int(value), dtype=torch.int64)]
+    if isinstance(value, float):
+        return REAL, [torch.tensor(value, dtype=torch.float64)]
+    if isinstance(value, (list, tuple)) and all(isinstance(part, torch.Tensor) for part in value):
+        return LIST, list(value)
+    return None  # not there (None), or nothing that a step reads
