@@ -23,10 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// Until the first one is written: a slow disk and a sync.
-constexpr double assumed_bytes_a_second = 200e6;
-constexpr double assumed_seconds_a_sync = 0.02;
-
 double seconds_since(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
 }
@@ -126,11 +122,15 @@ void AnchorKeeper::finish() {
 }
 
 void AnchorKeeper::expect(std::uint32_t rank, std::uint64_t bytes) {
+AnchorKeeper::Rank& AnchorKeeper::rank_of(std::uint32_t rank) {
+  return ranks_.try_emplace(rank, Rank{AnchorPacing(policy_.share)}).first->second;
+}
+
   const std::scoped_lock lock(mutex_);
-  Pace& pace = paces_[rank];
-  if (pace.next == 0) pace.next = static_cast<double>(bytes) / assumed_bytes_a_second + assumed_seconds_a_sync;
-  pace.too_large = bytes > policy_.budget;
-  if (!pace.too_large) return;
+  Rank& known = rank_of(rank);
+  known.pacing.expect(bytes);
+  known.too_large = bytes > policy_.budget;
+  if (!known.too_large) return;
   terminal_.say_once(
       fmt::format("an anchor takes about {:.1f} MB and does not fit the budget of {:.1f} MB: none will be "
                   "kept, and a replay starts at step 0 (--anchor-budget raises it)",
@@ -139,23 +139,22 @@ void AnchorKeeper::expect(std::uint32_t rank, std::uint64_t bytes) {
 
 bool AnchorKeeper::ask(std::uint32_t rank) {
   const std::scoped_lock lock(mutex_);
-  Pace& pace = paces_[rank];
-  if (policy_.every != 0 || pace.asked || pace.too_large) return false;
-  if ((pace.spent + pace.next) > policy_.share * seconds_since(pace.began)) return false;
-  pace.asked = true;
-  return true;
+  Rank& known = rank_of(rank);
+  if (policy_.every != 0 || known.asked || known.too_large) return false;
+  known.asked = known.pacing.can_pay(seconds_since(known.began));
+  return known.asked;
 }
 
 bool AnchorKeeper::may_follow(std::uint32_t rank, std::uint64_t step) const {
   const std::scoped_lock lock(mutex_);
-  const auto pace = paces_.find(rank);
-  return (policy_.every != 0 && (step + 1) % policy_.every == 0) || (pace != paces_.end() && pace->second.asked);
+  const auto known = ranks_.find(rank);
+  return (policy_.every != 0 && (step + 1) % policy_.every == 0) || (known != ranks_.end() && known->second.asked);
 }
 
 void AnchorKeeper::keep(std::uint32_t rank, std::uint64_t step, Descriptor file) {
   {
     const std::scoped_lock lock(mutex_);
-    if (paces_[rank].too_large) return;
+    if (rank_of(rank).too_large) return;
   }
   worker_.wait_until_left(0);
   worker_.add([this, rank, step, file = std::make_shared<Descriptor>(std::move(file))] { write(rank, step, *file); });
@@ -172,10 +171,9 @@ void AnchorKeeper::write(std::uint32_t rank, std::uint64_t step, const Descripto
                    step, "", fmt::format("An anchor was not kept: {}", error.what())});
   }
   const std::scoped_lock lock(mutex_);
-  Pace& pace = paces_[rank];
-  pace.next = seconds_since(began);
-  pace.spent += pace.next;
-  pace.asked = false;
+  Rank& known = rank_of(rank);
+  known.pacing.wrote(seconds_since(began));
+  known.asked = false;
 }
 
 AnchorEntry AnchorKeeper::store(std::uint32_t rank, std::uint64_t step, const Descriptor& file) const {

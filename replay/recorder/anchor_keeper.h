@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "replay/recorder/anchor_pacing.h"
 #include "replay/recorder/descriptor.h"
 #include "replay/recorder/manifest_keeper.h"
 #include "replay/recorder/terminal.h"
@@ -46,13 +47,15 @@ class AnchorKeeper {
   void finish();
 
  private:
-  struct Pace {
+  struct Rank {
+    AnchorPacing pacing;
     std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
     double spent = 0;  // seconds of writing so far
     double next = 0;   // seconds that the next one will take, as far as known
     bool asked = false;
     bool too_large = false;
   };
+  [[nodiscard]] Rank& rank_of(std::uint32_t rank);
   void write(std::uint32_t rank, std::uint64_t step, const Descriptor& file);
   AnchorEntry store(std::uint32_t rank, std::uint64_t step, const Descriptor& file) const;
   void enter(const AnchorEntry& entry);
@@ -63,8 +66,8 @@ class AnchorKeeper {
   AnchorPolicy policy_;
   ManifestKeeper& manifest_;
   Terminal& terminal_;
-  mutable std::mutex mutex_;  // of paces_
-  std::map<std::uint32_t, Pace> paces_;
+  mutable std::mutex mutex_;  // of ranks_
+  std::map<std::uint32_t, Rank> ranks_;
   Worker worker_;
 };
 

@@ -152,7 +152,7 @@ RunRecorder::State::State(const RecordOptions& given, Terminal& to)
       pins(pins_for_recording(current_environment(), given.argv)),
       manifest(run, first_manifest()),
       anchors(run, manifest.copy().run_id,
-              {given.anchor_every, AnchorPolicy{}.share, given.anchor_budget.value_or(default_anchor_budget(run))},
+              {given.anchor_every, given.anchor_share, given.anchor_budget.value_or(default_anchor_budget(run))},
               manifest, terminal),
       files(given.fresh_digests ? fs::path() : FileDigests::default_cache()) {
   manifest.change([&](Manifest& now) { take_up_earlier_ranks(now); });

@@ -21,6 +21,7 @@ struct RecordOptions {
   std::filesystem::path run;  // empty: samestep-runs/<UTC time>-<program> under cwd
   bool continue_run = false;  // add to `run`, which exists
   std::uint64_t anchor_every = 0;
+  double anchor_share = 0.01;                  // of the run's time that anchors may cost, without `anchor_every`
   std::optional<std::uint64_t> anchor_budget;  // bytes
   std::uint64_t detail_every = 1;
   std::uint64_t log_budget = std::uint64_t{1} << 30;  // bytes of a rank's logs; said once when passed

@@ -31,6 +31,40 @@ TEST(AnchorThinning, KeepsFirstAndLastAndTheGapsEven) {
   EXPECT_TRUE(anchors_to_drop(anchors({10, 20, 30}), 30).empty());
 }
 
+// A rule that once was tested by the time that real anchors took, and failed on a slow disk.
+TEST(AnchorPacing, AsksWhenTheRunIsLongEnoughToPay) {
+  AnchorPacing pacing(0.01);
+  pacing.expect(196'000'000);  // taken to need a second
+  EXPECT_FALSE(pacing.can_pay(99));
+  EXPECT_TRUE(pacing.can_pay(101));
+}
+
+TEST(AnchorPacing, TakesTheNextOneToCostWhatTheLastOneDid) {
+  AnchorPacing pacing(0.01);
+  pacing.expect(196'000'000);
+  pacing.wrote(3);  // a slow disk
+  EXPECT_FALSE(pacing.can_pay(599));
+  EXPECT_TRUE(pacing.can_pay(601));
+  pacing.expect(1);  // a new table of tensors: what was measured counts for more
+  pacing.wrote(0.5);
+  EXPECT_FALSE(pacing.can_pay(399));
+  EXPECT_TRUE(pacing.can_pay(401));
+}
+
+TEST(AnchorPacing, StaysWithinItsShare) {
+  AnchorPacing pacing(0.01);
+  pacing.expect(1'000'000);
+  double spent = 0;
+  for (double now = 0; now < 10000; now += 0.5) {
+    if (!pacing.can_pay(now)) continue;
+    const double seconds = spent == 0 ? 2.0 : 0.5;
+    spent += seconds;
+    pacing.wrote(seconds);
+  }
+  EXPECT_GT(spent, 90);
+  EXPECT_LE(spent, 0.01 * 10000);
+}
+
 StepTiming timing(std::int64_t began_ns, std::int64_t duration_ns) {
   StepTiming timing;
   timing.began_ns = began_ns;

@@ -1,5 +1,5 @@
-// `samestep record` without the rest of the command line: RUN [--continue] [--anchor-every N] [--anchor-budget BYTES]
-// [--log-budget BYTES] -- COMMAND.
+// `samestep record` without the rest of the command line: RUN [--continue] [--anchor-every N] [--anchor-share S]
+// [--anchor-budget BYTES] [--log-budget BYTES] -- COMMAND.
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   app.add_option("--run", run);
   app.add_flag("--continue", options.continue_run);
   app.add_option("--anchor-every", options.anchor_every);
+  app.add_option("--anchor-share", options.anchor_share);
   auto* anchor_budget = app.add_option("--anchor-budget", budget);
   app.add_option("--log-budget", options.log_budget);
   app.add_option("COMMAND", options.argv)->required();
