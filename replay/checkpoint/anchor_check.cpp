@@ -16,8 +16,8 @@ void check_one(const RunReader& run, const AnchorEntry& entry, std::uint32_t ran
                         std::to_string(anchor.rank) + ", the manifest says step " + std::to_string(entry.step) +
                         " of rank " + std::to_string(rank));
   }
-  const bool logged = entry.step > run.first_step() && entry.step <= run.end_step();
-  if (logged) check_anchor(mapped.bytes(), file.string(), run.record(entry.step - 1), run.layout(entry.step - 1));
+  const auto record = run.record_before(entry);
+  if (record) check_anchor(mapped.bytes(), file.string(), *record, run.layout_of_segment(entry.segment));
 }
 
 }  // namespace

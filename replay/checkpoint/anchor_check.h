@@ -6,7 +6,8 @@
 
 namespace samestep {
 
-// Compares every anchor whose step before is in the log with it, tensor by tensor. Together with
+// Compares every anchor with the step before it as its own segment holds it, tensor by tensor; anchors that a resume
+// has pushed out of the line of steps too. Together with
 // RunReader::check_integrity(), which compares the files' digests, this is all that can be checked without running
 // anything. Throws TamperedInput naming file, tensor and, where the log has a syndrome, the edited element; BrokenInput
 // for a file that is no anchor.

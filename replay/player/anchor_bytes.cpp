@@ -51,12 +51,14 @@ std::string sentence(const std::filesystem::path& file, const std::vector<Anchor
 
 // Throws with the most that can be said; returns where the anchor is as recorded, or the log tells no more.
 void name_edit(const RunReader& run, const AnchorEntry& anchor) {
-  if (anchor.rank != run.rank() || anchor.step <= run.first_step() || anchor.step > run.end_step()) return;
+  if (anchor.rank != run.rank()) return;
   const std::filesystem::path file = run_file(run.path(), anchor.file);
   const MappedFile mapped(file);
   if (digest(mapped.bytes()) == anchor.digest) return;
   const AnchorFile parsed = parse_anchor(mapped.bytes(), file.string());
-  const auto found = compare_anchor(parsed, run.record(anchor.step - 1), run.layout(anchor.step - 1)).disagreements;
+  const auto record = run.record_before(anchor);
+  if (!record) return;
+  const auto found = compare_anchor(parsed, *record, run.layout_of_segment(anchor.segment)).disagreements;
   if (!found.empty()) throw TamperedAnchor(sentence(file, found), anchor.step, found.front().tensor);
 }
 

@@ -71,7 +71,8 @@ bool is_computed(Lane lane) {
 std::optional<Plan> plan_after(const Stage& stage, std::uint64_t step) {
   constexpr std::uint64_t enough = 4;
   for (const AnchorEntry& anchor : stage.recording.manifest().anchors) {
-    if (anchor.rank != stage.options.rank || anchor.step <= step || anchor.step >= stage.recording.end_step()) continue;
+    if (anchor.step <= step || anchor.step >= stage.recording.end_step()) continue;
+    if (!stage.recording.is_in_line(anchor)) continue;
     Plan plan;
     plan.from = plan.first_step = anchor.step;
     plan.to = std::min(stage.recording.end_step(), anchor.step + enough);
@@ -112,7 +113,7 @@ void compare_tensors(Verdict& verdict, const Stage& stage, const Pass& first, co
     if (!text.empty()) say(verdict, "between the two replays, " + text);
   }
   for (const AnchorEntry& anchor : stage.recording.manifest().anchors) {
-    if (anchor.rank != stage.options.rank || anchor.step != difference.step + 1) continue;
+    if (anchor.step != difference.step + 1 || !stage.recording.is_in_line(anchor)) continue;
     const std::string text = tensor_difference(run_file(stage.recording.path(), anchor.file), dump, "");
     if (!text.empty()) say(verdict, fmt::format("between the anchor at step {} and the replay, {}", anchor.step, text));
   }

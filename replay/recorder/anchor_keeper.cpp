@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -93,8 +94,8 @@ std::uint64_t default_anchor_budget(const fs::path& run) {
   return error ? most : std::min<std::uint64_t>(most, space.available / 10);
 }
 
-std::set<std::uint64_t> anchors_to_drop(std::vector<AnchorEntry> anchors, std::uint64_t budget) {
-  std::set<std::uint64_t> dropped;
+std::vector<AnchorEntry> anchors_to_drop(std::vector<AnchorEntry> anchors, std::uint64_t budget) {
+  std::vector<AnchorEntry> dropped;
   std::uint64_t bytes = 0;
   for (const AnchorEntry& anchor : anchors) bytes += anchor.bytes;
   while (bytes > budget && anchors.size() > 2) {
@@ -103,7 +104,7 @@ std::set<std::uint64_t> anchors_to_drop(std::vector<AnchorEntry> anchors, std::u
     for (std::size_t i = 2; i + 1 < anchors.size(); ++i)
       if (gap(i) < gap(best)) best = i;
     bytes -= anchors[best].bytes;
-    dropped.insert(anchors[best].step);
+    dropped.push_back(anchors[best]);
     anchors.erase(anchors.begin() + static_cast<std::ptrdiff_t>(best));
   }
   return dropped;
@@ -121,11 +122,11 @@ void AnchorKeeper::finish() {
   worker_.finish();
 }
 
-void AnchorKeeper::expect(std::uint32_t rank, std::uint64_t bytes) {
 AnchorKeeper::Rank& AnchorKeeper::rank_of(std::uint32_t rank) {
   return ranks_.try_emplace(rank, Rank{AnchorPacing(policy_.share)}).first->second;
 }
 
+void AnchorKeeper::expect(std::uint32_t rank, std::uint64_t bytes) {
   const std::scoped_lock lock(mutex_);
   Rank& known = rank_of(rank);
   known.pacing.expect(bytes);
@@ -151,24 +152,30 @@ bool AnchorKeeper::may_follow(std::uint32_t rank, std::uint64_t step) const {
   return (policy_.every != 0 && (step + 1) % policy_.every == 0) || (known != ranks_.end() && known->second.asked);
 }
 
-void AnchorKeeper::keep(std::uint32_t rank, std::uint64_t step, Descriptor file) {
+void AnchorKeeper::keep(std::uint32_t rank, std::uint32_t segment, std::uint64_t step, Descriptor file) {
   {
     const std::scoped_lock lock(mutex_);
     if (rank_of(rank).too_large) return;
   }
   worker_.wait_until_left(0);
-  worker_.add([this, rank, step, file = std::make_shared<Descriptor>(std::move(file))] { write(rank, step, *file); });
+  AnchorEntry entry{step, rank, segment, format::anchor_file(step, rank, segment), 0, {}};
+  worker_.add(
+      [this, entry = std::move(entry), file = std::make_shared<Descriptor>(std::move(file))] { write(entry, *file); });
 }
 
-void AnchorKeeper::write(std::uint32_t rank, std::uint64_t step, const Descriptor& file) {
+void AnchorKeeper::write(AnchorEntry entry, const Descriptor& file) {
   const auto began = Clock::now();
+  const auto rank = entry.rank;
   try {
-    enter(store(rank, step, file));
-    thin();
+    if (!is_kept(entry)) {
+      store(entry, file);
+      enter(entry);
+      thin();
+    }
   } catch (const std::exception& error) {
     terminal_.say_once(fmt::format("{} The training goes on without this anchor.", error.what()));
     manifest_.add({std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1), rank, "anchor",
-                   step, "", fmt::format("An anchor was not kept: {}", error.what())});
+                   entry.step, "", fmt::format("An anchor was not kept: {}", error.what())});
   }
   const std::scoped_lock lock(mutex_);
   Rank& known = rank_of(rank);
@@ -176,12 +183,17 @@ void AnchorKeeper::write(std::uint32_t rank, std::uint64_t step, const Descripto
   known.asked = false;
 }
 
-AnchorEntry AnchorKeeper::store(std::uint32_t rank, std::uint64_t step, const Descriptor& file) const {
+bool AnchorKeeper::is_kept(const AnchorEntry& entry) const {
+  const Manifest manifest = manifest_.copy();
+  return std::ranges::find(manifest.anchors, entry.file, &AnchorEntry::file) != manifest.anchors.end();
+}
+
+void AnchorKeeper::store(AnchorEntry& entry, const Descriptor& file) const {
+  const std::string what = fmt::format("the anchor of step {}", entry.step);
   const Descriptor stable = steady(file);
-  const MappedFile memory(stable.get(), fmt::format("the anchor of step {}", step));
-  Safetensors contents = parse_safetensors(memory.bytes(), fmt::format("the anchor of step {}", step));
+  const MappedFile memory(stable.get(), what);
+  Safetensors contents = parse_safetensors(memory.bytes(), what);
   contents.metadata["run_id"] = run_id_;
-  AnchorEntry entry{step, rank, format::anchor_file(step, rank), 0, {}};
   std::error_code ignored;
   fs::create_directories(run_ / format::anchor_folder, ignored);
   SyncedFile out(run_ / entry.file);
@@ -191,19 +203,14 @@ AnchorEntry AnchorKeeper::store(std::uint32_t rank, std::uint64_t step, const De
   out.commit();
   entry.bytes = out.bytes();
   entry.digest = out.digest();
-  return entry;
 }
 
 void AnchorKeeper::enter(const AnchorEntry& entry) {
   manifest_.change([&](Manifest& manifest) {
     auto& anchors = manifest.anchors;
-    const auto order = [](const AnchorEntry& a) { return std::pair(a.rank, a.step); };
-    const auto place = std::ranges::lower_bound(anchors, order(entry), {}, order);
-    // An overlapping segment comes by the same step again: the later state stands.
-    if (place != anchors.end() && order(*place) == order(entry))
-      *place = entry;
-    else
-      anchors.insert(place, entry);
+    // An overlapping segment comes by the same step again: both states stay, each to its segment.
+    const auto order = [](const AnchorEntry& a) { return std::tuple(a.rank, a.step, a.segment); };
+    anchors.insert(std::ranges::lower_bound(anchors, order(entry), {}, order), entry);
   });
   manifest_.renew();
 }
@@ -213,14 +220,12 @@ void AnchorKeeper::thin() {
   manifest_.change([&](Manifest& manifest) {
     std::map<std::uint32_t, std::vector<AnchorEntry>> ranks;
     for (const AnchorEntry& anchor : manifest.anchors) ranks[anchor.rank].push_back(anchor);
-    for (const auto& [rank, anchors] : ranks) {
-      const auto steps = anchors_to_drop(anchors, policy_.budget / ranks.size());
-      std::erase_if(manifest.anchors, [&, of = rank](const AnchorEntry& anchor) {
-        if (anchor.rank != of || !steps.contains(anchor.step)) return false;
-        dropped.push_back(anchor);
-        return true;
-      });
-    }
+    for (const auto& [rank, anchors] : ranks)
+      for (AnchorEntry& anchor : anchors_to_drop(anchors, policy_.budget / ranks.size()))
+        dropped.push_back(std::move(anchor));
+    std::erase_if(manifest.anchors, [&](const AnchorEntry& anchor) {
+      return std::ranges::find(dropped, anchor.file, &AnchorEntry::file) != dropped.end();
+    });
   });
   if (dropped.empty()) return;
   // First out of the manifest, then off the disk: a kill in between leaves a file too many, never one too few.

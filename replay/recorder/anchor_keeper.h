@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "replay/recorder/anchor_pacing.h"
 #include "replay/recorder/descriptor.h"
@@ -40,8 +40,9 @@ class AnchorKeeper {
   [[nodiscard]] bool ask(std::uint32_t rank);
   // An anchor of rank is asked for, or falls on the state after `step`: the detail of that step belongs into the log.
   [[nodiscard]] bool may_follow(std::uint32_t rank, std::uint64_t step) const;
-  // Takes over `file` and returns; waits first until the anchor before it is on disk, so that one is in flight.
-  void keep(std::uint32_t rank, std::uint64_t step, Descriptor file);
+  // The state after `step` updates, as step - 1 of `segment` left it. Takes over `file` and returns; waits first until
+  // the anchor before it is on disk, so that one is in flight. A second one of the same state is dropped.
+  void keep(std::uint32_t rank, std::uint32_t segment, std::uint64_t step, Descriptor file);
 
   // Waits until all are on disk.
   void finish();
@@ -50,14 +51,13 @@ class AnchorKeeper {
   struct Rank {
     AnchorPacing pacing;
     std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
-    double spent = 0;  // seconds of writing so far
-    double next = 0;   // seconds that the next one will take, as far as known
     bool asked = false;
     bool too_large = false;
   };
   [[nodiscard]] Rank& rank_of(std::uint32_t rank);
-  void write(std::uint32_t rank, std::uint64_t step, const Descriptor& file);
-  AnchorEntry store(std::uint32_t rank, std::uint64_t step, const Descriptor& file) const;
+  void write(AnchorEntry entry, const Descriptor& file);
+  void store(AnchorEntry& entry, const Descriptor& file) const;
+  [[nodiscard]] bool is_kept(const AnchorEntry& entry) const;
   void enter(const AnchorEntry& entry);
   void thin();
 
@@ -72,7 +72,7 @@ class AnchorKeeper {
 };
 
 // Which of `anchors` (of one rank, in order of steps) must go so that their bytes fit `budget`: again and again the one
-// whose neighbours are closest together; the first and the last stay. Returns their steps.
-[[nodiscard]] std::set<std::uint64_t> anchors_to_drop(std::vector<AnchorEntry> anchors, std::uint64_t budget);
+// whose neighbours are closest together; the first and the last stay.
+[[nodiscard]] std::vector<AnchorEntry> anchors_to_drop(std::vector<AnchorEntry> anchors, std::uint64_t budget);
 
 }  // namespace samestep

@@ -434,8 +434,12 @@ protocol::Ack RunRecorder::on_step(const Client& client, StepRecord&& record) {
 }
 
 void RunRecorder::on_anchor(const Client& client, std::uint64_t step, Descriptor file) {
-  const Session& session = state_->sessions.at(client.number);
-  if (state_->failure.empty()) state_->anchors.keep(session.rank, step, std::move(file));
+  State& state = *state_;
+  const Session& session = state.sessions.at(client.number);
+  if (!state.failure.empty()) return;
+  const auto segment = step == 0 ? std::nullopt : session.log.segment_of(step - 1);
+  if (!segment) return state.tell(session.rank, "anchor", step, "An anchor came of a step that was not recorded.");
+  state.anchors.keep(session.rank, *segment, step, std::move(file));
 }
 
 void RunRecorder::on_dump(const Client&, std::uint64_t, Descriptor) {}

@@ -60,6 +60,7 @@ void SessionLog::append(StepRecord& record, Detail detail) {
   chain_ = writer_->chain();
   ++next_step_;
   ++steps_;
+  if (begins) segments_[record.step] = number_;
   state_.chain = chain_;
   state_.log_chain = writer_->log_chain();
   state_.end_step = next_step_;
@@ -97,6 +98,12 @@ void SessionLog::enter_segment() {
 void SessionLog::thin(std::uint64_t detail_every) {
   settings_.detail_every = detail_every;
   end("closed");
+}
+
+std::optional<std::uint32_t> SessionLog::segment_of(std::uint64_t step) const {
+  const auto after = segments_.upper_bound(step);
+  if (step >= next_step_ || after == segments_.begin()) return std::nullopt;
+  return std::prev(after)->second;
 }
 
 std::uint64_t SessionLog::bytes() const {

@@ -45,6 +45,8 @@ class SessionLog {
   // Ends the segment that is open, if any. Never throws: a log that cannot be closed still holds its flushed steps.
   void end(const std::string& how);
 
+  // The segment that holds `step` of this session, if it has made that step.
+  [[nodiscard]] std::optional<std::uint32_t> segment_of(std::uint64_t step) const;
   [[nodiscard]] std::uint64_t next_step() const { return next_step_; }
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
   [[nodiscard]] std::uint64_t detail_every() const { return settings_.detail_every; }
@@ -62,7 +64,8 @@ class SessionLog {
   nlohmann::json process_, environment_;
   std::optional<Layout> layout_;
   std::optional<SegmentWriter> writer_;
-  std::uint32_t number_ = 0;  // of the open segment
+  std::uint32_t number_ = 0;                         // of the open segment
+  std::map<std::uint64_t, std::uint32_t> segments_;  // numbers by first step
   std::size_t list_slots_ = 8;
   std::uint64_t next_step_ = 0, steps_ = 0;
   Digest chain_;

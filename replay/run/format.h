@@ -17,8 +17,9 @@ inline constexpr const char* manifest_file = "manifest.json";
 inline constexpr const char* anchor_folder = "anchors";
 // "log-r0000-s0000.h5"
 [[nodiscard]] std::string log_file(std::uint32_t rank, std::uint32_t segment);
-// "anchors/000000200-r0000.safetensors"
-[[nodiscard]] std::string anchor_file(std::uint64_t step, std::uint32_t rank);
+// "anchors/000000200-r0000.safetensors"; of a later segment than the first "anchors/000000200-r0000-s0001.safetensors",
+// so that no file that the manifest names is ever replaced by another.
+[[nodiscard]] std::string anchor_file(std::uint64_t step, std::uint32_t rank, std::uint32_t segment);
 
 // --- Inside a log -----------------------------------------------------------------------------------------------
 

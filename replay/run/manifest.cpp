@@ -57,6 +57,7 @@ AnchorEntry anchor_of(const json& value, const std::string& origin) {
   AnchorEntry entry;
   entry.step = json_unsigned(value, "step", origin);
   entry.rank = json_u32(value, "rank", origin);
+  entry.segment = json_u32(value, "segment", origin);
   entry.file = json_text(value, "file", origin);
   entry.bytes = json_unsigned(value, "bytes", origin);
   entry.digest = digest_field(value, "digest", origin);
@@ -125,11 +126,8 @@ json to_json(const SegmentEntry& entry) {
 }
 
 json to_json(const AnchorEntry& entry) {
-  return {{"step", entry.step},
-          {"rank", entry.rank},
-          {"file", entry.file},
-          {"bytes", entry.bytes},
-          {"digest", entry.digest.hex()}};
+  return {{"step", entry.step}, {"rank", entry.rank},   {"segment", entry.segment},
+          {"file", entry.file}, {"bytes", entry.bytes}, {"digest", entry.digest.hex()}};
 }
 
 json to_json(const Event& event) {

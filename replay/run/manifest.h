@@ -34,7 +34,8 @@ struct SegmentEntry {
 struct AnchorEntry {
   std::uint64_t step = 0;  // S: the state after S updates
   std::uint32_t rank = 0;
-  std::string file;  // "anchors/000000200-r0000.safetensors"
+  std::uint32_t segment = 0;  // number of the one whose step S - 1 left this state
+  std::string file;           // "anchors/000000200-r0000.safetensors"
   std::uint64_t bytes = 0;
   Digest digest;  // of the whole file
 };
@@ -54,7 +55,7 @@ struct Manifest {
   std::string run_id;  // 32 hexadecimal digits, drawn at random; also in every log and anchor
   nlohmann::json what = nlohmann::json::object();  // argv, cwd, user, host, times, revision, pins, files, settings
   std::vector<SegmentEntry> segments;
-  std::vector<AnchorEntry> anchors;  // by rank, then step
+  std::vector<AnchorEntry> anchors;  // by rank, then step, then segment
   std::vector<Event> events;         // in order of time
 };
 

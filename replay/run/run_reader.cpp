@@ -123,6 +123,7 @@ struct RunReader::State {
   [[nodiscard]] const SegmentReader& log_of(std::uint64_t step) const;
   [[nodiscard]] const OpenSegment& segment(std::uint32_t number) const;
   [[nodiscard]] Overlap overlap_of(const SegmentReader& earlier, const SegmentReader& later) const;
+  [[nodiscard]] bool is_in_line(const AnchorEntry& anchor) const;
   void check_anchor_files() const;
 };
 
@@ -200,6 +201,17 @@ RunReader::Overlap RunReader::State::overlap_of(const SegmentReader& earlier, co
   const std::uint64_t step = first_difference(earlier, later, overlap.begin, overlap.end);
   if (step < overlap.end) overlap.first_difference = step;
   return overlap;
+}
+
+// Chains that agree at a step were made by the same updates.
+bool RunReader::State::is_in_line(const AnchorEntry& anchor) const {
+  const std::uint64_t last = anchor.step - 1;  // of step 0: beyond all
+  const Piece* piece = piece_of(last);
+  if (piece == nullptr) return false;
+  const OpenSegment& here = segments[piece->segment];
+  if (here.entry.number == anchor.segment) return true;
+  const SegmentReader& log = segment(anchor.segment).log;
+  return last >= log.first_step() && last < log.end_step() && log.chain(last) == here.log.chain(last);
 }
 
 void RunReader::State::check_anchor_files() const {
@@ -315,13 +327,23 @@ SegmentHeader RunReader::next_segment(std::uint64_t first_step) const {
   return header;
 }
 
+bool RunReader::is_in_line(const AnchorEntry& anchor) const {
+  return anchor.rank == state_->rank && state_->is_in_line(anchor);
+}
+
 const AnchorEntry* RunReader::anchor_before(std::uint64_t step) const {
   const AnchorEntry* nearest = nullptr;
   for (const AnchorEntry& anchor : state_->manifest.anchors) {
-    if (anchor.rank != state_->rank || anchor.step > step) continue;
-    if (nearest == nullptr || anchor.step > nearest->step) nearest = &anchor;
+    if (anchor.step > step || (nearest != nullptr && anchor.step <= nearest->step)) continue;
+    if (is_in_line(anchor)) nearest = &anchor;
   }
   return nearest;
+}
+
+std::optional<StepRecord> RunReader::record_before(const AnchorEntry& anchor) const {
+  const SegmentReader& log = state_->segment(anchor.segment).log;
+  if (anchor.step <= log.first_step() || anchor.step > log.end_step()) return std::nullopt;
+  return log.record(anchor.step - 1);
 }
 
 void RunReader::check_integrity() const {

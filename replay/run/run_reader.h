@@ -61,8 +61,14 @@ class RunReader : public StepSource {
   // REQUIRES first_step <= end_step().
   [[nodiscard]] SegmentHeader next_segment(std::uint64_t first_step) const;
 
-  // The nearest anchor at or before `step`; nullptr where there is none.
+  // True where an anchor's state belongs to this line of steps: it was cut in the segment that gives step S - 1 here, or
+  // in one whose chain is the same there.
+  [[nodiscard]] bool is_in_line(const AnchorEntry& anchor) const;
+  // The nearest anchor of the line at or before `step`; nullptr where there is none.
   [[nodiscard]] const AnchorEntry* anchor_before(std::uint64_t step) const;
+  // What an anchor is checked against: step S - 1 as the anchor's own segment holds it, for a resume that was not exact
+  // pushes that step out of the line and keeps the anchor. nullopt where the segment does not hold it.
+  [[nodiscard]] std::optional<StepRecord> record_before(const AnchorEntry& anchor) const;
 
   // Reads everything: files against the manifest's digests where a segment has ended, every record's contents against
   // its root, chain and log chain, anchors against their digests. `same` may only be said after it (and after

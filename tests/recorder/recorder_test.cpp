@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "replay/checkpoint/safetensors.h"
+#include "replay/run/run_files.h"
 #include "replay/run/run_reader.h"
 #include "tests/recorder/recording.h"
 
@@ -354,6 +355,26 @@ TEST(RecordAnchors, AreWrittenWhereAskedWithTheRunsName) {
     EXPECT_EQ(digest(file.bytes()), anchor.digest);
     EXPECT_EQ(parse_safetensors(file.bytes(), anchor.file).metadata.at("run_id"), manifest.run_id);
   }
+}
+
+// A resume comes by the same step again. Its anchor once took the place of the first one's file before the manifest
+// said so, and a kill in between left a digest that no longer fitted.
+TEST(RecordAnchors, OfTheSameStepInTwoSegmentsAreFilesOfTheirOwn) {
+  Recording recording;
+  recording.record({"--steps", "30"}, {"--anchor-every", "10"});
+  const Manifest before = recording.manifest();
+  ASSERT_THAT(before.anchors, SizeIs(3));
+  recording.record({"--steps", "20", "--starts-after", "15", "--parts-at", "16"},
+                   {"--continue", "--anchor-every", "10"});
+  for (const AnchorEntry& anchor : before.anchors) EXPECT_EQ(file_digest(recording.run() / anchor.file), anchor.digest);
+  std::vector<std::string> files;
+  for (const AnchorEntry& anchor : recording.manifest().anchors) files.push_back(anchor.file);
+  EXPECT_THAT(files,
+              ::testing::ElementsAre("anchors/000000010-r0000.safetensors", "anchors/000000020-r0000.safetensors",
+                                     "anchors/000000020-r0000-s0001.safetensors", "anchors/000000030-r0000.safetensors",
+                                     "anchors/000000030-r0000-s0001.safetensors"));
+  EXPECT_EQ(recording.manifest().anchors.at(2).segment, 1u);
+  RunReader(recording.run()).check_integrity();
 }
 
 TEST(RecordAnchors, AreThinnedEvenlyWithinTheirBudget) {

@@ -22,7 +22,7 @@ Manifest some_manifest() {
   segment.began_ns = -5;
   segment.process = {{"pid", 12}};
   manifest.segments = {segment};
-  manifest.anchors = {{200, 1, "anchors/x.safetensors", 77, digest("anchor")}};
+  manifest.anchors = {{200, 1, 3, "anchors/x.safetensors", 77, digest("anchor")}};
   manifest.events = {{1, 0, "gap", std::nullopt, "", "a gap"}, {2, 0, "state_edited", 7, "w", "an edit"}};
   return manifest;
 }
@@ -36,6 +36,7 @@ TEST(Manifest, GivesBackWhatWasWritten) {
   EXPECT_EQ(manifest.segments.at(0).began_ns, -5);
   EXPECT_FALSE(manifest.segments.at(0).digest);
   EXPECT_EQ(manifest.anchors.at(0).digest, digest("anchor"));
+  EXPECT_EQ(manifest.anchors.at(0).segment, 3u);
   EXPECT_FALSE(manifest.events.at(0).step);
   EXPECT_EQ(manifest.events.at(1).step, 7u);
   EXPECT_EQ(manifest_text(manifest), manifest_text(read_manifest(folder.path())));

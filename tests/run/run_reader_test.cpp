@@ -111,6 +111,44 @@ TEST_F(Run, NamesItsNearestAnchor) {
   EXPECT_EQ(reader.anchor_before(43)->step, 25u);
 }
 
+// An honest resume that was not exact was once called `tampered`: the anchor of the first segment was compared with the
+// step that the second one had put in its place.
+TEST_F(Run, ChecksAnAnchorAgainstTheSegmentItWasCutIn) {
+  TinyRun tiny;
+  tiny.resumed_seed = 8;
+  tiny.anchor_in_both_at = 34;
+  const RunReader reader(write(tiny));
+  ASSERT_EQ(reader.overlaps().at(0).first_difference, 30u);
+  ASSERT_EQ(reader.manifest().anchors.size(), 3u);
+  EXPECT_NO_THROW(reader.check_integrity());
+  EXPECT_NO_THROW(check_anchors(reader));
+}
+
+TEST_F(Run, StartsFromNoAnchorThatAResumeHasPushedOut) {
+  TinyRun tiny;
+  tiny.resumed_seed = 8;
+  tiny.anchor_in_both_at = 34;
+  const std::filesystem::path run = write(tiny);
+  EXPECT_EQ(RunReader(run).anchor_before(40)->segment, 1u);
+  edit_manifest(run, [](Manifest& manifest) { manifest.anchors.pop_back(); });
+  EXPECT_EQ(RunReader(run).anchor_before(40)->step, 25u);
+  tiny.resumed_seed = tiny.seed;
+  const std::filesystem::path exact = write(tiny, "exact");
+  edit_manifest(exact, [](Manifest& manifest) { manifest.anchors.pop_back(); });
+  EXPECT_EQ(RunReader(exact).anchor_before(40)->step, 34u) << "the chains agree: either state is right";
+}
+
+TEST_F(Run, RefusesAnAnchorThatClaimsAnotherSegment) {
+  TinyRun tiny;
+  tiny.resumed_seed = 8;
+  tiny.anchor_in_both_at = 34;
+  const std::filesystem::path run = write(tiny);
+  edit_manifest(run, [](Manifest& manifest) { manifest.anchors[1].segment = 1; });
+  EXPECT_NE(refusal(run).find("disagrees with the log of step 33"), std::string::npos) << refusal(run);
+  edit_manifest(run, [](Manifest& manifest) { manifest.anchors[1].segment = 9; });
+  EXPECT_NE(refusal(run).find("holds no segment 9"), std::string::npos) << refusal(run);
+}
+
 TEST_F(Run, RefusesFileNamesThatLeadOut) {
   const std::filesystem::path run = write();
   std::filesystem::copy(run / format::log_file(0, 0), folder_ / "outside.h5");

@@ -167,16 +167,16 @@ def main():
     manifest = json.loads(text)
     at = len(b'{\n  "digest": "')
     expect(digest(text[:at] + b"0" * 64 + text[at + 64:]), bytes.fromhex(manifest["digest"]), "manifest.json")
-    logs, head = [], ZERO
+    logs, head = {}, ZERO
     for entry in manifest["segments"]:
-        logs.append(Log(run / entry["file"]))
-        head, log_chain = logs[-1].check()
+        log = logs[entry["rank"], entry["number"]] = Log(run / entry["file"])
+        head, log_chain = log.check()
         if entry["digest"]:
             expect(digest((run / entry["file"]).read_bytes()), bytes.fromhex(entry["digest"]), entry["file"])
             expect(head, bytes.fromhex(entry["chain"]), f"{entry['file']}, last chain")
             expect(log_chain, bytes.fromhex(entry["log_chain"]), f"{entry['file']}, last log chain")
-    compared = sum(check_anchor(run, anchor, logs[0]) for anchor in manifest["anchors"])
-    print(f"head {head.hex()} steps {sum(log.count for log in logs)} anchor tensors {compared}")
+    compared = sum(check_anchor(run, anchor, logs[anchor["rank"], anchor["segment"]]) for anchor in manifest["anchors"])
+    print(f"head {head.hex()} steps {sum(log.count for log in logs.values())} anchor tensors {compared}")
 
 
 if __name__ == "__main__":

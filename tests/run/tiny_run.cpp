@@ -254,15 +254,17 @@ std::vector<Chains> write_segment(const std::filesystem::path& folder, const Seg
                                   std::uint64_t end, bool close) {
   TinyTraining training(run.seed);
   while (training.updates() < header.first_step) static_cast<void>(training.step());
+  if (header.number > 0) training.reseed(run.resumed_seed);
   SegmentWriter writer(folder / format::log_file(header.rank, header.number), header, training.layout(), list_slots,
                        detail_every);
   std::vector<Chains> chains;
   while (training.updates() < end) {
-    const bool anchor = training.updates() + 1 == run.anchor_at && header.number == 0;
+    const std::uint64_t next = training.updates() + 1;
+    const bool anchor = (next == run.anchor_at && header.number == 0) || next == run.anchor_in_both_at;
     StepRecord record = training.step(anchor);
     writer.append(record);
     chains.push_back({writer.chain(), writer.log_chain()});
-    if (anchor) write_file(folder / format::anchor_file(run.anchor_at, 0), training.anchor());
+    if (anchor) write_file(folder / format::anchor_file(next, 0, header.number), training.anchor());
   }
   if (!close) ::_exit(0);  // nothing is closed, as after a kill
   writer.close();
@@ -318,10 +320,11 @@ void write_ended(const std::filesystem::path& folder, const TinyRun& run, Manife
   manifest.segments.push_back(ended_entry(folder, header, run.end, second));
 }
 
-AnchorEntry anchor_entry(const std::filesystem::path& folder, std::uint64_t step) {
+AnchorEntry anchor_entry(const std::filesystem::path& folder, std::uint64_t step, std::uint32_t segment) {
   AnchorEntry entry;
   entry.step = step;
-  entry.file = format::anchor_file(step, 0);
+  entry.segment = segment;
+  entry.file = format::anchor_file(step, 0, segment);
   entry.bytes = std::filesystem::file_size(folder / entry.file);
   entry.digest = file_digest(folder / entry.file);
   return entry;
@@ -342,7 +345,12 @@ void write_tiny_run(const std::filesystem::path& folder, const TinyRun& run) {
     write_in_killed_process(folder, header, run);
     manifest.segments.push_back(entry_of(header, run.first_end));
   }
-  if (run.anchor_at != 0) manifest.anchors.push_back(anchor_entry(folder, run.anchor_at));
+  if (run.anchor_at != 0) manifest.anchors.push_back(anchor_entry(folder, run.anchor_at, 0));
+  for (const SegmentEntry& segment : manifest.segments) {
+    const std::uint64_t last = run.anchor_in_both_at - 1;
+    const bool made = segment.first_step <= last && last < segment.first_step + segment.steps;
+    if (made) manifest.anchors.push_back(anchor_entry(folder, run.anchor_in_both_at, segment.number));
+  }
   manifest.events.push_back({1700000000000000000, 0, "resume", run.resumed_at, "", "went on from step 30"});
   write_manifest(folder, manifest);
 }

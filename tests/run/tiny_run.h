@@ -29,6 +29,8 @@ class TinyTraining {
   // named state as well.
   StepRecord step(bool anchor = false);
   [[nodiscard]] std::uint64_t updates() const { return updates_; }
+  // From here on it draws other batches: the state is kept, what follows differs.
+  void reseed(std::uint64_t seed) { seed_ = seed; }
   // The state now, as the bytes of an anchor file.
   [[nodiscard]] std::string anchor() const;
 
@@ -47,11 +49,13 @@ class TinyTraining {
 
 struct TinyRun {
   std::uint64_t seed = 7;
-  std::uint64_t first_end = 38;   // steps of segment 0: [0, first_end)
-  std::uint64_t resumed_at = 30;  // segment 1 goes back to this step; first_end or more: there is no second segment
-  std::uint64_t end = 44;         // ... and ends here
-  std::uint64_t anchor_at = 25;   // 0: none
-  bool ended = true;              // false: the recorder was killed: logs not closed, no digests in the manifest
+  std::uint64_t first_end = 38;    // steps of segment 0: [0, first_end)
+  std::uint64_t resumed_at = 30;   // segment 1 goes back to this step; first_end or more: there is no second segment
+  std::uint64_t end = 44;          // ... and ends here
+  std::uint64_t resumed_seed = 7;  // another one: the resume was not exact, the overlapping steps differ
+  std::uint64_t anchor_at = 25;    // 0: none
+  std::uint64_t anchor_in_both_at = 0;  // after so many updates every segment that makes the last of them cuts one
+  bool ended = true;                    // false: the recorder was killed: logs not closed, no digests in the manifest
   std::string run_id = std::string(31, '0') + "7";
 };
 
