@@ -111,13 +111,26 @@ std::uint64_t SessionLog::bytes() const {
 }
 
 void SessionLog::end(const std::string& how) {
-  if (!writer_) return;
+  if (writer_) return close_writer(how);
+  if (!std::exchange(left_, false)) return;
+  manifest_.change([&](Manifest& manifest) {
+    if (SegmentEntry* entry = entry_in(manifest)) entry->ended = how;
+  });
+}
+
+void SessionLog::leave() {
+  left_ = writer_.has_value();
+  end("lost");
+}
+
+void SessionLog::close_writer(const std::string& how) {
   std::string said = how;
   std::error_code ignored;
   try {
     writer_->close();
   } catch (const BrokenInput& error) {
     said = fmt::format("lost: {}", error.what());
+    left_ = false;
   }
   state_.bytes += writer_->bytes();
   // Nothing was committed: no entry names the file.
@@ -127,10 +140,13 @@ void SessionLog::end(const std::string& how) {
     if (entry == nullptr) return;
     entry->steps = writer_->steps();
     entry->ended = said;
+    entry->ended_ns = utc_now_ns();
+    if (!writer_->is_counted()) return;  // what the file holds is not known: the manifest does not vouch for it
     entry->chain = writer_->chain();
     entry->log_chain = writer_->log_chain();
-    entry->ended_ns = utc_now_ns();
   });
+  state_.chain = writer_->chain();
+  state_.log_chain = writer_->log_chain();
   writer_.reset();
 }
 

@@ -44,6 +44,8 @@ class SessionLog {
   void thin(std::uint64_t detail_every);
   // Ends the segment that is open, if any. Never throws: a log that cannot be closed still holds its flushed steps.
   void end(const std::string& how);
+  // Ends it as "lost", until an end() that follows says how.
+  void leave();
 
   // The segment that holds `step` of this session, if it has made that step.
   [[nodiscard]] std::optional<std::uint32_t> segment_of(std::uint64_t step) const;
@@ -56,6 +58,7 @@ class SessionLog {
   void begin_segment(const StepRecord& first);
   void enter_segment();
   [[nodiscard]] SegmentEntry* entry_in(Manifest& manifest) const;
+  void close_writer(const std::string& how);
 
   LogSettings settings_;
   std::uint32_t rank_;
@@ -66,6 +69,7 @@ class SessionLog {
   std::optional<SegmentWriter> writer_;
   std::uint32_t number_ = 0;                         // of the open segment
   std::map<std::uint64_t, std::uint32_t> segments_;  // numbers by first step
+  bool left_ = false;                                // it was ended by leave()
   std::size_t list_slots_ = 8;
   std::uint64_t next_step_ = 0, steps_ = 0;
   Digest chain_;

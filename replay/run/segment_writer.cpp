@@ -72,6 +72,12 @@ std::size_t packed_size(const LaneRecord& record) {
   return size;
 }
 
+bool lists_fit(const StepRecord& record, std::size_t slots) {
+  const std::size_t room = slots * format::slot_bytes;
+  return packed_size(record.of(Lane::batch)) <= room && packed_size(record.of(Lane::loss)) <= room &&
+         record.of(Lane::loss).values.size() <= slots;
+}
+
 // Off the schedule of detail only the lanes' digests and the curves (loss, hyper-parameters) are kept.
 void thin(StepRecord& record) {
   for (const Lane lane : all_lanes) {
@@ -103,6 +109,7 @@ struct SegmentWriter::State {
   std::uint64_t steps = 0;
   Digest chain, log_chain;
   bool failed = false;
+  bool counted = true;
   // Handles of datasets must close before the file's: members are destroyed in reverse order.
   hdf5::Handle h5;
   std::map<std::string, RowDataset> datasets;
@@ -114,6 +121,8 @@ struct SegmentWriter::State {
   void put_lane(Lane lane, const LaneRecord& record);
   void put_record(const StepRecord& record);
   void commit(const StepRecord& record);
+  template <class Write>
+  void attempt(const StepRecord& record, Write&& write);
   void seal_step(StepRecord& record) const;
   [[nodiscard]] bool detail_due(const StepRecord& record, Detail detail) const;
 };
@@ -184,13 +193,28 @@ void SegmentWriter::State::put_record(const StepRecord& record) {
   put(rows_of_digests(format::chain), ByteWriter().digest(record.chain).take());
 }
 
+// A write that failed leaves the file to be abandoned as it lies.
+template <class Write>
+void SegmentWriter::State::attempt(const StepRecord& record, Write&& write) {
+  try {
+    write();
+    hdf5::flush(h5.get(), file);
+  } catch (const BrokenInput& error) {
+    hdf5::abandon(h5.get());
+    throw BrokenInput(file + ": step " + std::to_string(record.step) + " could not be stored: " + error.what());
+  }
+}
+
 // The row that counts goes last and after a flush of its own, so that whoever sees it sees the whole step: a flush
 // writes the metadata of different datasets in no particular order.
 void SegmentWriter::State::commit(const StepRecord& record) {
-  hdf5::flush(h5.get(), file);
-  put(rows_of_digests(format::log_chain), ByteWriter().digest(record.log_chain).take());
-  hdf5::flush(h5.get(), file);
-  if (sync_every != 0 && (steps + 1) % sync_every == 0) hdf5::sync_to_disk(h5.get(), file);
+  attempt(record, [&] { put_record(record); });
+  counted = false;
+  attempt(record, [&] { put(rows_of_digests(format::log_chain), ByteWriter().digest(record.log_chain).take()); });
+  counted = true;
+  steps += 1;
+  chain = record.chain;
+  log_chain = record.log_chain;
 }
 
 void SegmentWriter::State::seal_step(StepRecord& record) const {
@@ -235,23 +259,17 @@ void SegmentWriter::append(StepRecord& record, Detail detail) {
   if (!state.detail_due(record, detail)) thin(record);
   state.seal_step(record);
   state.failed = true;  // until the step is on disk
-  try {
-    state.put_record(record);
-    state.commit(record);
-  } catch (const BrokenInput& error) {
-    hdf5::abandon(state.h5.get());
-    throw BrokenInput(state.file + ": step " + std::to_string(record.step) + " could not be stored: " + error.what());
-  }
+  state.commit(record);
+  if (state.sync_every != 0 && state.steps % state.sync_every == 0) hdf5::sync_to_disk(state.h5.get(), state.file);
   state.failed = false;
-  state.steps += 1;
-  state.chain = record.chain;
-  state.log_chain = record.log_chain;
 }
 
 bool SegmentWriter::has_room_for(const StepRecord& record) const {
-  const std::size_t room = state_->slots * format::slot_bytes;
-  return packed_size(record.of(Lane::batch)) <= room && packed_size(record.of(Lane::loss)) <= room &&
-         record.of(Lane::loss).values.size() <= state_->slots;
+  return lists_fit(record, state_->slots);
+}
+
+bool SegmentWriter::any_has_room_for(const StepRecord& record) {
+  return lists_fit(record, format::max_slots);
 }
 
 void SegmentWriter::close() {
@@ -260,6 +278,10 @@ void SegmentWriter::close() {
   state.datasets.clear();
   if (!state.failed) hdf5::sync_to_disk(state.h5.get(), state.file);
   hdf5::check(state.h5.reset(), "cannot close " + state.file);
+}
+
+bool SegmentWriter::is_counted() const {
+  return state_->counted;
 }
 
 std::uint64_t SegmentWriter::steps() const {

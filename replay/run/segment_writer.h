@@ -43,9 +43,14 @@ class SegmentWriter {
   void append(StepRecord& record, Detail detail = Detail::scheduled);
   // False where a list lane of `record` has more items than the segment has room for: begin the next segment.
   [[nodiscard]] bool has_room_for(const StepRecord& record) const;
+  // False where a list lane of `record` has more than any segment has room for.
+  [[nodiscard]] static bool any_has_room_for(const StepRecord& record);
   // Syncs and closes the file; no step can follow. Throws BrokenInput where the disk refuses.
   void close();
 
+  // False where the disk failed while the row was written that makes a step count: the file then holds steps(), or one
+  // more. A step whose sync failed is in the file and counted, although append() threw.
+  [[nodiscard]] bool is_counted() const;
   [[nodiscard]] std::uint64_t steps() const;
   [[nodiscard]] std::uint64_t bytes() const;  // of the file so far
   [[nodiscard]] const Digest& chain() const;
