@@ -6,12 +6,15 @@
 
 #include "replay/checkpoint/safetensors.h"
 #include "replay/player/saved_run.h"
+#include "replay/recorder/steady_file.h"
 #include "replay/run/error.h"
 
 namespace samestep {
 namespace {
 
 using protocol::Ack;
+
+constexpr std::uint64_t most_dump_bytes = std::uint64_t{1} << 36;
 
 Digest chain_before(const StepSource& recording, std::uint64_t first) {
   return first > recording.first_step() ? recording.chain(first - 1) : Digest{};
@@ -127,8 +130,10 @@ void Watch::on_anchor(const Client&, std::uint64_t, Descriptor) {}
 void Watch::on_dump(const Client& client, std::uint64_t step, Descriptor file) {
   if (client.number != followed_) return;
   const auto path = options_.folder / fmt::format("step-{:09}{}.safetensors", step, options_.dump_suffix);
-  const MappedFile bytes(file.get(), path.string());
-  (void)parse_safetensors(bytes.bytes(), "the dump of step " + std::to_string(step));
+  const std::string what = "the dump of step " + std::to_string(step);
+  const Descriptor steady = steady_file(file, most_dump_bytes, what);
+  const MappedFile bytes(steady.get(), what);
+  (void)parse_safetensors(bytes.bytes(), what);
   std::ofstream out(path, std::ios::binary);
   out.write(reinterpret_cast<const char*>(bytes.bytes().data()), static_cast<std::streamsize>(bytes.bytes().size()));
   out.close();
