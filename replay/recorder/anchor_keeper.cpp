@@ -2,9 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +11,7 @@
 #include <vector>
 
 #include "replay/checkpoint/safetensors.h"
+#include "replay/recorder/steady_file.h"
 #include "replay/run/error.h"
 #include "replay/run/format.h"
 
@@ -73,18 +71,6 @@ class SyncedFile {
   std::uint64_t bytes_ = 0;
 };
 
-// A file that the trainer can still shorten must not be mapped: a copy of ours is.
-Descriptor steady(const Descriptor& file) {
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0) return Descriptor(::dup(file.get()));
-  const int seals = ::fcntl(file.get(), F_GET_SEALS);
-  if (seals >= 0 && (seals & F_SEAL_SHRINK) != 0) return Descriptor(::dup(file.get()));
-  Descriptor copy(::memfd_create("samestep-anchor", MFD_CLOEXEC));
-  off_t offset = 0;
-  while (::sendfile(copy.get(), file.get(), &offset, std::size_t{1} << 30) > 0) {
-  }
-  return copy;
-}
-
 }  // namespace
 
 std::uint64_t default_anchor_budget(const fs::path& run) {
@@ -112,7 +98,14 @@ std::vector<AnchorEntry> anchors_to_drop(std::vector<AnchorEntry> anchors, std::
 
 AnchorKeeper::AnchorKeeper(fs::path run, std::string run_id, const AnchorPolicy& policy, ManifestKeeper& manifest,
                            Terminal& terminal)
-    : run_(std::move(run)), run_id_(std::move(run_id)), policy_(policy), manifest_(manifest), terminal_(terminal) {}
+    : run_(std::move(run)),
+      run_id_(std::move(run_id)),
+      policy_(policy),
+      manifest_(manifest),
+      terminal_(terminal),
+      worker_([this](const std::string& what) {
+        terminal_.say_once(fmt::format("Writing an anchor: {}. The training goes on.", what));
+      }) {}
 
 AnchorKeeper::~AnchorKeeper() {
   finish();
@@ -124,6 +117,11 @@ void AnchorKeeper::finish() {
 
 AnchorKeeper::Rank& AnchorKeeper::rank_of(std::uint32_t rank) {
   return ranks_.try_emplace(rank, Rank{AnchorPacing(policy_.share)}).first->second;
+}
+
+void AnchorKeeper::begin(std::uint32_t rank) {
+  const std::scoped_lock lock(mutex_);
+  rank_of(rank).asked = false;
 }
 
 void AnchorKeeper::expect(std::uint32_t rank, std::uint64_t bytes) {
@@ -190,7 +188,7 @@ bool AnchorKeeper::is_kept(const AnchorEntry& entry) const {
 
 void AnchorKeeper::store(AnchorEntry& entry, const Descriptor& file) const {
   const std::string what = fmt::format("the anchor of step {}", entry.step);
-  const Descriptor stable = steady(file);
+  const Descriptor stable = steady_file(file, policy_.budget, what);
   const MappedFile memory(stable.get(), what);
   Safetensors contents = parse_safetensors(memory.bytes(), what);
   contents.metadata["run_id"] = run_id_;

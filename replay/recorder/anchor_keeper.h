@@ -34,6 +34,8 @@ class AnchorKeeper {
 
   // Called by the sink's thread.
 
+  // A new session of a rank: what an earlier one was asked for will not come.
+  void begin(std::uint32_t rank);
   // An anchor of a rank will take about `bytes`. Where one exceeds the budget this says so, and none will be kept.
   void expect(std::uint32_t rank, std::uint64_t bytes);
   // True where rank's next acknowledgement should ask for an anchor (policy without `every`). Asks once at a time.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -15,6 +16,8 @@ using protocol::Frame;
 using protocol::Type;
 using Clock = std::chrono::steady_clock;
 
+constexpr std::size_t most_failures = 100;
+
 [[noreturn]] void out_of_turn(const Frame& frame) {
   throw BrokenInput(fmt::format("a frame of type {} came out of turn", static_cast<int>(frame.type)));
 }
@@ -27,7 +30,17 @@ struct SinkFailed {};
 Dispatch::Dispatch(Sink& sink, Inbox& inbox, Drain& drain, const ServerLimits& limits)
     : sink_(sink), inbox_(inbox), drain_(drain), limits_(limits) {}
 
-void Dispatch::run() {
+void Dispatch::run() noexcept {
+  while (!inbox_.finished()) {
+    try {
+      serve();
+    } catch (...) {
+      note("The recorder failed for a moment.");
+    }
+  }
+}
+
+void Dispatch::serve() {
   auto next_tick = Clock::now() + limits_.tick;
   while (!inbox_.finished()) {
     bool freed = false;
@@ -44,26 +57,51 @@ std::vector<std::string> Dispatch::failures() const {
   return failures_;
 }
 
-// True where `call` returned. What it threw is kept, to be said once.
+// Each failure once: a sink that fails at every tick fails many times in a long run.
+void Dispatch::note(const char* failure) noexcept {
+  try {
+    const std::scoped_lock lock(mutex_);
+    last_failure_ = failure;
+    if (failures_.size() < most_failures && std::ranges::find(failures_, failure) == failures_.end())
+      failures_.emplace_back(failure);
+  } catch (...) {  // no memory to say that there is no memory
+  }
+}
+
+// True where `call` returned. What it threw is kept, to be said once. What it says about the client passes through.
 template <class Call>
 bool Dispatch::guarded(Call&& call) {
   try {
     call();
     return true;
+  } catch (const BrokenClient&) {
+    throw;
   } catch (const std::exception& error) {
-    const std::scoped_lock lock(mutex_);
-    failures_.emplace_back(error.what());
-    return false;
+    note(error.what());
+  } catch (...) {
+    note("The recorder failed and gives no reason.");
   }
+  return false;
 }
 
-void Dispatch::take(Incoming incoming) {
+template <class Call>
+void Dispatch::ask_sink(Call&& call) {
+  if (!guarded(call)) throw SinkFailed{};
+}
+
+void Dispatch::take(Incoming incoming) noexcept {
   Peer& peer = *incoming.peer;
-  if (const auto* how = std::get_if<ClientEnd>(&incoming.what)) {
-    end(peer, *how);
-    return;
+  try {
+    if (const auto* how = std::get_if<ClientEnd>(&incoming.what))
+      end(peer, *how);
+    else if (std::holds_alternative<ClientGone>(incoming.what))
+      gone(peer);
+    else
+      take(peer, std::get<Frame>(std::move(incoming.what)));
+  } catch (const std::exception& error) {
+    note(error.what());
+    peer.hang_up();
   }
-  take(peer, std::get<Frame>(std::move(incoming.what)));
 }
 
 void Dispatch::take(Peer& peer, Frame frame) {
@@ -73,10 +111,13 @@ void Dispatch::take(Peer& peer, Frame frame) {
     if (peer.stage == Peer::Stage::connected)
       greet(peer, frame);
     else
-      session_frame(peer, frame, std::move(file));
+      obey(peer, frame, std::move(file));
   } catch (const BrokenInput& error) {
     give_up(peer, fmt::format("refused: {}", error.what()));
   } catch (const SinkFailed&) {
+    give_up(peer, "lost: the recorder failed");
+  } catch (const std::exception& error) {  // no memory for what it sent
+    note(error.what());
     give_up(peer, "lost: the recorder failed");
   }
 }
@@ -88,62 +129,69 @@ void Dispatch::greet(Peer& peer, const Frame& frame) {
   peer.stage = Peer::Stage::greeted;
   if (!guarded([&] { greeting = sink_.on_hello(peer.client); })) {
     greeting.welcome = {};
-    greeting.welcome.refusal = failures().back();
+    greeting.welcome.refusal = last_failure_;
   }
+  peer.may_start = greeting.welcome.ask_start;
   if (greeting.welcome.mode == protocol::Mode::off) peer.stage = Peer::Stage::done;
   (void)peer.connection.send(Type::welcome, protocol::encode(greeting.welcome), greeting.anchor.get());
 }
 
-void Dispatch::session_frame(Peer& peer, const Frame& frame, Descriptor file) {
-  const auto call = [&](auto&& sink_call) {
-    if (!guarded(sink_call)) throw SinkFailed{};
-  };
+void Dispatch::obey(Peer& peer, const Frame& frame, Descriptor file) {
   switch (frame.type) {
-    case Type::start: {
-      const protocol::Start start = protocol::decode_start(frame.text());
-      protocol::Begin begin;
-      call([&] { begin.first_step = sink_.on_start(peer.client, start); });
-      (void)peer.connection.send(Type::begin, protocol::encode(begin));
-      return;
-    }
+    case Type::start:
+      return start(peer, frame);
     case Type::layout:
-      peer.layout = decode_layout(frame.text());
-      peer.stage = Peer::Stage::ready;
-      call([&] { sink_.on_layout(peer.client, peer.layout); });
-      return;
+      return layout(peer, frame);
     case Type::step:
-      step(peer, frame);
-      return;
+      return step(peer, frame);
     case Type::anchor:
-    case Type::dump: {
-      const std::uint64_t number = protocol::decode_step_number(frame.text()).step;
-      if (!file) throw BrokenInput("a file of tensors was announced and none came with it");
-      call([&] {
-        if (frame.type == Type::anchor)
-          sink_.on_anchor(peer.client, number, std::move(file));
-        else
-          sink_.on_dump(peer.client, number, std::move(file));
-      });
-      return;
-    }
-    case Type::event: {
-      const protocol::Notice notice = protocol::decode_notice(frame.text());
-      call([&] { sink_.on_event(peer.client, notice); });
-      return;
-    }
+    case Type::dump:
+      return tensors(peer, frame, std::move(file));
+    case Type::event:
+      return event(peer, frame);
     case Type::bye:
-      bye(peer, frame);
-      return;
+      return bye(peer, frame);
     default:
       out_of_turn(frame);
   }
+}
+
+void Dispatch::start(Peer& peer, const Frame& frame) {
+  if (!std::exchange(peer.may_start, false)) out_of_turn(frame);
+  const protocol::Start start = protocol::decode_start(frame.text());
+  protocol::Begin begin;
+  ask_sink([&] { begin.first_step = sink_.on_start(peer.client, start); });
+  (void)peer.connection.send(Type::begin, protocol::encode(begin));
+}
+
+void Dispatch::layout(Peer& peer, const Frame& frame) {
+  peer.layout = decode_layout(frame.text());
+  peer.stage = Peer::Stage::ready;
+  peer.may_start = false;
+  ask_sink([&] { sink_.on_layout(peer.client, peer.layout); });
+}
+
+void Dispatch::tensors(Peer& peer, const Frame& frame, Descriptor file) {
+  const std::uint64_t number = protocol::decode_step_number(frame.text()).step;
+  if (!file) throw BrokenInput("a file of tensors was announced and none came with it");
+  ask_sink([&] {
+    if (frame.type == Type::anchor)
+      sink_.on_anchor(peer.client, number, std::move(file));
+    else
+      sink_.on_dump(peer.client, number, std::move(file));
+  });
+}
+
+void Dispatch::event(Peer& peer, const Frame& frame) {
+  const protocol::Notice notice = protocol::decode_notice(frame.text());
+  ask_sink([&] { sink_.on_event(peer.client, notice); });
 }
 
 void Dispatch::step(Peer& peer, const Frame& frame) {
   if (peer.stage != Peer::Stage::ready) out_of_turn(frame);
   StepRecord record = decode_step(frame.payload, peer.layout);
   protocol::Ack ack;
-  if (!guarded([&] { ack = sink_.on_step(peer.client, std::move(record)); })) throw SinkFailed{};
+  ask_sink([&] { ack = sink_.on_step(peer.client, std::move(record)); });
   (void)peer.connection.send(Type::ack, protocol::encode(ack));
   if (ack.answer != protocol::Ack::Answer::off) return;
   // The answer is in its socket; what it sends from now on fails at once and does not hold it up.
@@ -156,8 +204,16 @@ void Dispatch::bye(Peer& peer, const Frame& frame) {
   end(peer, {message.how, true, message.steps});
 }
 
+bool Dispatch::is_known(const Peer& peer) {
+  return peer.stage == Peer::Stage::greeted || peer.stage == Peer::Stage::ready;
+}
+
+void Dispatch::gone(Peer& peer) {
+  if (is_known(peer)) guarded([&] { sink_.on_gone(peer.client); });
+}
+
 void Dispatch::end(Peer& peer, const ClientEnd& how) {
-  const bool known = peer.stage == Peer::Stage::greeted || peer.stage == Peer::Stage::ready;
+  const bool known = is_known(peer);
   peer.stage = Peer::Stage::done;
   if (known) guarded([&] { sink_.on_end(peer.client, how); });
 }

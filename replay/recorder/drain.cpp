@@ -38,7 +38,25 @@ void Drain::stop() {
   wake();
 }
 
-void Drain::run() {
+void Drain::run() noexcept {
+  try {
+    serve();
+    take_the_rest();
+  } catch (...) {
+    give_up();
+  }
+  live_ = 0;
+  inbox_.close();
+}
+
+// Without memory for so little as a list of sockets: the clients find their connections closed and train on.
+void Drain::give_up() noexcept {
+  for (const auto& peer : peers_) peer->hang_up();
+  peers_.clear();
+  listener_.reset();
+}
+
+void Drain::serve() {
   while (!stopping_) {
     count_living();
     wait();
@@ -46,7 +64,10 @@ void Drain::run() {
     read_all();
     end_those_that_ended(false);
   }
-  // What was sent before the end is in the sockets' buffers, even of connections not accepted yet.
+}
+
+// What was sent before the end is in the sockets' buffers, even of connections not accepted yet.
+void Drain::take_the_rest() {
   const auto deadline = Clock::now() + limits_.farewell;
   accept_all();
   do {
@@ -54,8 +75,6 @@ void Drain::run() {
     end_those_that_ended(Clock::now() > deadline);
     if (!peers_.empty()) std::this_thread::sleep_for(ask_again);
   } while (!peers_.empty());
-  live_ = 0;
-  inbox_.close();
 }
 
 void Drain::wait() {
@@ -86,30 +105,48 @@ void Drain::accept_all() {
   }
 }
 
+// A process that starts when another one has ended takes its place (its rank): what is left of the old one must come
+// first. It was accepted earlier, so it is read earlier; as long as it is not read to its end, newcomers wait.
 void Drain::read_all() {
-  for (const auto& peer : peers_)
-    if (!peer->closing_since) read(peer);
+  bool one_is_ending = false;
+  for (const auto& peer : peers_) {
+    if (peer->closing_since || (one_is_ending && !peer->heard)) continue;
+    one_is_ending |= !read(peer);
+  }
 }
 
-void Drain::read(const std::shared_ptr<Peer>& peer) {
-  // Asked before reading: what a process sent before it ended is then surely in the socket.
-  const bool ended = peer->process_ended();
+// False where the peer's process has ended and not all that it sent is read yet.
+bool Drain::read(const std::shared_ptr<Peer>& peer) {
   try {
-    for (int i = 0; i < frames_a_turn; ++i) {
-      if (!inbox_.has_room()) return;
-      const auto progress = peer->reader.read(peer->socket());
-      if (progress == protocol::FrameReader::Progress::complete) {
-        inbox_.push({peer, peer->reader.take()});
-        continue;
-      }
-      if (progress == protocol::FrameReader::Progress::ended || ended) peer->closing_since = Clock::now();
-      return;
-    }
-  } catch (const BrokenInput& error) {
+    return read_frames(peer);
+  } catch (const std::exception& error) {  // bytes that are no frame, or no memory for one
     peer->broken = error.what();
     peer->closing_since = Clock::now();
     peer->hang_up();
+    return true;
   }
+}
+
+bool Drain::read_frames(const std::shared_ptr<Peer>& peer) {
+  // Asked before reading: what a process sent before it ended is then surely in the socket.
+  const bool ended = peer->process_ended();
+  for (int i = 0; i < frames_a_turn; ++i) {
+    if (!inbox_.has_room()) return !ended;
+    const auto progress = peer->reader.read(peer->socket());
+    if (progress == protocol::FrameReader::Progress::complete) {
+      peer->heard = true;
+      inbox_.push({peer, peer->reader.take()});
+      continue;
+    }
+    if (progress == protocol::FrameReader::Progress::ended || ended) close(peer);
+    return true;
+  }
+  return !ended;
+}
+
+void Drain::close(const std::shared_ptr<Peer>& peer) {
+  peer->closing_since = Clock::now();
+  inbox_.push({peer, ClientGone{}});
 }
 
 void Drain::end_those_that_ended(bool now) {

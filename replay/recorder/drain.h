@@ -18,17 +18,23 @@ class Drain {
   Drain(Descriptor listener, Inbox& inbox, const ServerLimits& limits);
 
   // The thread's body: until stop(), then one last pass over everything already sent; closes the inbox at the end.
-  void run();
+  // Ends on nothing else: what goes wrong with one client ends that client.
+  void run() noexcept;
   // From other threads: wakes run() up, because there is room again, or to stop.
   void wake() const;
   void stop();
   [[nodiscard]] std::size_t live_clients() const { return live_.load(); }
 
  private:
+  void serve();
+  void take_the_rest();
   void wait();
   void accept_all();
   void read_all();
-  void read(const std::shared_ptr<Peer>& peer);
+  [[nodiscard]] bool read(const std::shared_ptr<Peer>& peer);
+  [[nodiscard]] bool read_frames(const std::shared_ptr<Peer>& peer);
+  void close(const std::shared_ptr<Peer>& peer);
+  void give_up() noexcept;
   void end_those_that_ended(bool now);
   void finish(const std::shared_ptr<Peer>& peer);
   void count_living();

@@ -54,7 +54,7 @@ class FileDigests {
   std::map<std::string, Digest> used_;   // of those, what this run met
   std::atomic<bool> give_up_ = false;
   std::size_t added_ = 0;
-  Worker worker_{true};
+  Worker worker_{{}, true};  // a file whose digest failed is not listed
 };
 
 }  // namespace samestep

@@ -30,8 +30,9 @@ bool Inbox::has_room() const {
 void Inbox::push(Incoming incoming) {
   {
     const std::scoped_lock lock(mutex_);
-    bytes_ += size_of(incoming);
+    const std::size_t size = size_of(incoming);
     items_.push_back(std::move(incoming));
+    bytes_ += size;
   }
   arrived_.notify_one();
 }

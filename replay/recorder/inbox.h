@@ -14,10 +14,13 @@
 
 namespace samestep {
 
+// All that a client sent has been taken in, and no more will come.
+struct ClientGone {};
+
 // What one client sent, or how it ended.
 struct Incoming {
   std::shared_ptr<Peer> peer;
-  std::variant<protocol::Frame, ClientEnd> what;
+  std::variant<protocol::Frame, ClientGone, ClientEnd> what;
 };
 
 // Thread-safe. The producer asks has_room() before it reads a socket, so that push() never waits and a frame that was

@@ -10,8 +10,8 @@
 
 namespace samestep {
 
-// Shared by the server's two threads. The draining thread reads (`read`, `closing_since`), the sink's thread sends and
-// owns `client`, `layout` and `stage`; `said_bye` is set by one and read by the other.
+// Shared by the server's two threads. The draining thread reads (`read`, `closing_since`, `heard`), the sink's thread
+// sends and owns `client`, `layout` and `stage`; `said_bye` is set by one and read by the other.
 class Peer {
  public:
   // An accepted connection.
@@ -30,11 +30,13 @@ class Peer {
   protocol::Connection connection;
   protocol::FrameReader reader;
   std::optional<std::chrono::steady_clock::time_point> closing_since;  // the socket has nothing more to give
+  bool heard = false;                                                  // it has sent something
   std::string broken;                                                  // why what it sent was refused
 
   Client client;
   Layout layout;
   enum class Stage : unsigned char { connected, greeted, ready, done } stage = Stage::connected;
+  bool may_start = false;  // it was asked for a start and has sent neither that nor a layout
 
   std::atomic<bool> said_bye = false;
 

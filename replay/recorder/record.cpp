@@ -10,7 +10,7 @@ int record(const RecordOptions& options) {
   Server server(recorder);
   recorder.announce();
   const Ending ending = launch({options.argv, options.cwd, recorder.environment(), {}}, server);
-  for (const std::string& failure : server.failures()) terminal.say(failure);
+  for (const std::string& failure : server.failures()) terminal.say_once(failure);
   recorder.close(ending);
   return ending.exit_code();
 }

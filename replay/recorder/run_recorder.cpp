@@ -89,6 +89,18 @@ std::string named(const std::vector<std::string>& tensors) {
   return text;
 }
 
+const char* kind_of(const std::string& end) {
+  if (end.starts_with("refused")) return "refused";
+  return end.starts_with("killed") ? "kill" : "ended";
+}
+
+// What follows from here on can only fail for reasons of our own.
+void check_client(const StepRecord& record, std::uint64_t due) {
+  if (record.step != due) throw BrokenClient(fmt::format("step {} came where step {} was due", record.step, due));
+  if (!SegmentWriter::any_has_room_for(record))
+    throw BrokenClient(fmt::format("step {} has more tensors in a list than a log can hold", record.step));
+}
+
 // One training process's session.
 struct Session {
   std::uint32_t rank = 0;
@@ -98,6 +110,7 @@ struct Session {
   std::uint64_t overlap_from = 0;
   std::vector<Digest> overlap{};  // chains of the steps that the run has already, from overlap_from on
   bool parted = false;            // from that earlier recording of the same steps, and it has been said
+  bool gone = false;              // nothing more will come; how it ended is not known yet
 };
 
 }  // namespace
@@ -140,7 +153,9 @@ struct RunRecorder::State {
   ManifestKeeper manifest;
   AnchorKeeper anchors;
   FileDigests files;
-  Worker renewals;
+  Worker renewals{[this](const std::string& what) {
+    terminal.say_once(fmt::format("Renewing the manifest: {}. The training goes on.", what));
+  }};
 };
 
 RunRecorder::State::State(const RecordOptions& given, Terminal& to)
@@ -192,10 +207,9 @@ void RunRecorder::State::take_up_rank(Manifest& earlier, std::uint32_t rank) {
   RankState& state = ranks[rank];
   state = {next.number, reader.end_step(), next.chain_before, next.log_chain_before, 0};
   for (SegmentEntry& segment : earlier.segments) {
-    if (segment.rank != rank) continue;
-    if (segment.ended != "running") continue;
-    segment.ended = "lost";
-    if (segment.file.empty()) continue;
+    // What a disk held that failed in the middle of a step was not known then.
+    if (segment.rank != rank || segment.file.empty() || segment.chain) continue;
+    if (segment.ended == "running") segment.ended = "lost";
     const RunReader::SegmentEnd end = reader.end_of_segment(segment.number);
     segment.steps = end.steps;
     segment.chain = end.chain;
@@ -205,7 +219,7 @@ void RunRecorder::State::take_up_rank(Manifest& earlier, std::uint32_t rank) {
 
 void RunRecorder::State::digest_ended_logs() {
   for (const SegmentEntry& segment : manifest.copy().segments) {
-    if (segment.digest || segment.file.empty() || segment.ended == "running") continue;
+    if (segment.digest || !segment.chain || segment.ended == "running") continue;
     // Read, not mapped: a log has holes, and a mapped hole on a full disk is a bus error.
     const Digest digest_of_file = file_digest(run / segment.file);
     manifest.change([&](Manifest& now) {
@@ -225,7 +239,8 @@ void RunRecorder::State::renew_quietly() {
 
 std::uint32_t RunRecorder::State::free_rank(std::uint32_t asked) const {
   const auto taken = [&](std::uint32_t rank) {
-    return std::ranges::any_of(sessions, [&](const auto& entry) { return entry.second.rank == rank; });
+    return std::ranges::any_of(sessions,
+                               [&](const auto& entry) { return entry.second.rank == rank && !entry.second.gone; });
   };
   while (taken(asked)) ++asked;
   return asked;
@@ -377,6 +392,7 @@ Greeting RunRecorder::on_hello(const Client& client) {
                fmt::format("Process {} says it is rank {}, as another one does; it is recorded as rank {}.", client.pid,
                            client.hello.rank, rank));
   RankState& rank_state = state.ranks[rank];
+  state.anchors.begin(rank);
   greeting.welcome.mode = protocol::Mode::record;
   greeting.welcome.first_step = rank_state.end_step;
   greeting.welcome.ask_start = rank_state.end_step > 0;
@@ -406,6 +422,7 @@ std::uint64_t RunRecorder::on_start(const Client& client, const protocol::Start&
 }
 
 void RunRecorder::on_layout(const Client& client, const Layout& layout) {
+  if (encode(layout).size() > format::max_layout_bytes) throw BrokenClient("its table of tensors is too large");
   Session& session = state_->sessions.at(client.number);
   session.log.set_layout(layout);
   session.continuity.begin(layout);
@@ -418,6 +435,7 @@ protocol::Ack RunRecorder::on_step(const Client& client, StepRecord&& record) {
   const std::uint64_t before = session.log.next_step();
   const protocol::Ack off{before == 0 ? protocol::Ack::no_step : before - 1, protocol::Ack::Answer::off, false};
   if (!state.failure.empty()) return off;
+  check_client(record, before);
   state.observe(session, record);
   record.timing.rank = session.rank;
   const bool anchor = state.anchors.may_follow(session.rank, record.step);
@@ -448,6 +466,13 @@ void RunRecorder::on_event(const Client& client, const protocol::Notice& notice)
   state_->tell(state_->sessions.at(client.number).rank, notice.kind, notice.step, notice.text, notice.tensor);
 }
 
+void RunRecorder::on_gone(const Client& client) {
+  const auto found = state_->sessions.find(client.number);
+  if (found == state_->sessions.end()) return;
+  found->second.log.leave();
+  found->second.gone = true;
+}
+
 void RunRecorder::on_end(const Client& client, const ClientEnd& end) {
   State& state = *state_;
   const auto found = state.sessions.find(client.number);
@@ -456,7 +481,7 @@ void RunRecorder::on_end(const Client& client, const ClientEnd& end) {
   const std::uint64_t next = session.log.next_step();
   if (!end.said_bye && state.failure.empty())
     state.tell(
-        session.rank, end.how.starts_with("killed") ? "kill" : "ended", next,
+        session.rank, kind_of(end.how), next,
         fmt::format("Process {} ended without saying so ({}) before step {} was complete.", client.pid, end.how, next));
   if (end.how.starts_with("refused")) state.terminal.say(fmt::format("process {}: {}", client.pid, end.how));
   session.log.end(end.how);

@@ -14,6 +14,7 @@
 
 #include "replay/recorder/descriptor.h"
 #include "replay/recorder/protocol.h"
+#include "replay/run/error.h"
 #include "replay/run/record.h"
 
 namespace samestep {
@@ -40,12 +41,20 @@ struct ClientEnd {
   std::uint64_t steps = 0;  // that the session says it has sent; only where said_bye
 };
 
+// Thrown by a sink about what a client sent: that client is refused and ends, the others go on. Whatever else a sink
+// throws is its own failure.
+class BrokenClient : public BrokenInput {
+ public:
+  using BrokenInput::BrokenInput;
+};
+
 class Sink {
  public:
   virtual ~Sink() = default;
 
   virtual Greeting on_hello(const Client& client) = 0;
-  // Only where Welcome.ask_start. Returns the number of the session's first step.
+  // Only where Welcome.ask_start, at most once, before the first layout. Returns the number of the session's first
+  // step.
   virtual std::uint64_t on_start(const Client& client, const protocol::Start& start) = 0;
   // Before the client's first step and whenever its table of tensors changes.
   virtual void on_layout(const Client& client, const Layout& layout) = 0;
@@ -57,6 +66,9 @@ class Sink {
   // The tensors of step `step`, asked for by an earlier answer or by Welcome.dump_step.
   virtual void on_dump(const Client& client, std::uint64_t step, Descriptor file) = 0;
   virtual void on_event(const Client& client, const protocol::Notice& notice) = 0;
+  // The client can send nothing more (its process has ended, or it hung up) and all that it sent has been given. How it
+  // ended is not known yet; on_end follows when it is. A client that ends with a bye or is refused gets no such call.
+  virtual void on_gone(const Client&) {}
   virtual void on_end(const Client& client, const ClientEnd& end) = 0;
   // About once a second, and at least that often under load: progress lines, what is written in batches.
   virtual void on_tick() {}

@@ -2,9 +2,13 @@
 
 #include <sched.h>
 
+#include <exception>
+#include <utility>
+
 namespace samestep {
 
-Worker::Worker(bool low_priority) : low_priority_(low_priority), thread_(quiet_thread([this] { run(); })) {}
+Worker::Worker(Complain complain, bool low_priority)
+    : complain_(std::move(complain)), low_priority_(low_priority), thread_(quiet_thread([this] { run(); })) {}
 
 Worker::~Worker() {
   finish();
@@ -33,6 +37,19 @@ void Worker::finish() {
   if (thread_.joinable()) thread_.join();
 }
 
+// Nothing ends this thread, and with it the recorder: not even having no memory left to say so.
+void Worker::attempt(const std::function<void()>& task) const noexcept {
+  try {
+    task();
+  } catch (const std::exception& error) {
+    try {
+      if (complain_) complain_(error.what());
+    } catch (...) {
+    }
+  } catch (...) {
+  }
+}
+
 void Worker::run() {
   const sched_param none{};
   if (low_priority_) ::sched_setscheduler(0, SCHED_BATCH, &none);
@@ -43,7 +60,7 @@ void Worker::run() {
     const auto task = std::move(tasks_.front());
     tasks_.pop_front();
     lock.unlock();
-    task();
+    attempt(task);
     lock.lock();
     --left_;
     changed_.notify_all();

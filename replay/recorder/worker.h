@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "replay/recorder/quiet_thread.h"
@@ -13,13 +14,14 @@ namespace samestep {
 
 class Worker {
  public:
+  // `complain` is told, in the worker's thread, what a task threw; the tasks after it are done all the same.
   // `low_priority`: runs only where no other program wants the processor.
-  explicit Worker(bool low_priority = false);
+  using Complain = std::function<void(const std::string&)>;
+  explicit Worker(Complain complain, bool low_priority = false);
   ~Worker();  // finish()
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // REQUIRES a task that throws nothing.
   void add(std::function<void()> task);
   // Waits until at most `most` tasks are waiting or under way.
   void wait_until_left(std::size_t most);
@@ -28,12 +30,14 @@ class Worker {
 
  private:
   void run();
+  void attempt(const std::function<void()>& task) const noexcept;
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> tasks_;
   std::size_t left_ = 0;
   bool closed_ = false;
+  Complain complain_;
   bool low_priority_;
   std::thread thread_;  // last: it uses all the others
 };

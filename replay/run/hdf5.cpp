@@ -90,8 +90,8 @@ Handle type_lane_head() {
 // Metadata come in small pieces every step; larger blocks of them mean fewer calls to grow the file.
 constexpr hsize_t metadata_block = 64 * 1024;
 
-// Beside a living writer a piece of metadata may be met half written: HDF5 looks again after 1, 2, 4, ... nanoseconds. Its
-// default of 100 looks never ends on a damaged file; 22 are over after 4 milliseconds.
+// Beside a living writer a piece of metadata may be met half written: HDF5 looks again after 1, 2, 4, ... nanoseconds.
+// Its default of 100 looks never ends on a damaged file; 22 are over after 4 milliseconds.
 constexpr unsigned metadata_attempts = 22;
 
 Handle access_for_writing() {
@@ -101,9 +101,9 @@ Handle access_for_writing() {
   return access;
 }
 
-// A fatal signal can end a write between two pages of the file system's cache, and a block of a chunk index that is half
-// old and half new fails its checksum with every acknowledged row in it. Blocks that never cross a page boundary are
-// written whole or not at all. (Index blocks of 512 elements, from about row 8176 on, still outgrow a page.)
+// A fatal signal can end a write between two pages of the file system's cache, and a block of a chunk index that is
+// half old and half new fails its checksum with every acknowledged row in it. Blocks that never cross a page boundary
+// are written whole or not at all. (Index blocks of 512 elements, from about row 8176 on, still outgrow a page.)
 constexpr hsize_t file_page = 4096;
 
 Handle creation_in_pages() {

@@ -61,8 +61,8 @@ class RunReader : public StepSource {
   // REQUIRES first_step <= end_step().
   [[nodiscard]] SegmentHeader next_segment(std::uint64_t first_step) const;
 
-  // True where an anchor's state belongs to this line of steps: it was cut in the segment that gives step S - 1 here, or
-  // in one whose chain is the same there.
+  // True where an anchor's state belongs to this line of steps: it was cut in the segment that gives step S - 1 here,
+  // or in one whose chain is the same there.
   [[nodiscard]] bool is_in_line(const AnchorEntry& anchor) const;
   // The nearest anchor of the line at or before `step`; nullptr where there is none.
   [[nodiscard]] const AnchorEntry* anchor_before(std::uint64_t step) const;

@@ -33,11 +33,13 @@ struct Settings {
   std::string end = "bye";   // bye | exit | kill | silent
   int value = 0;             // exit code or signal
   std::uint64_t sleep_us = 0;
-  std::uint64_t edit_at = ~std::uint64_t{0};        // one weight changes before this step
-  std::uint64_t slow_at = ~std::uint64_t{0};        // this step says it took a second
-  std::uint64_t more_items_at = ~std::uint64_t{0};  // from here on a batch has 20 tensors
-  std::uint64_t new_layout_at = ~std::uint64_t{0};  // from here on there is one parameter more
-  bool worker = false;                              // a process that inherits the socket and lives on
+  std::uint64_t edit_at = ~std::uint64_t{0};           // one weight changes before this step
+  std::uint64_t wrong_step_at = ~std::uint64_t{0};     // this step has another number than was due
+  std::uint64_t endless_batch_at = ~std::uint64_t{0};  // the batch of this step has more tensors than a log can hold
+  std::uint64_t slow_at = ~std::uint64_t{0};           // this step says it took a second
+  std::uint64_t more_items_at = ~std::uint64_t{0};     // from here on a batch has 20 tensors
+  std::uint64_t new_layout_at = ~std::uint64_t{0};     // from here on there is one parameter more
+  bool worker = false;                                 // a process that inherits the socket and lives on
 };
 
 // One line, in one write: a kill never leaves half of it.
@@ -130,9 +132,10 @@ class Training {
       weights.digests[2].bytes[0] ^= 1;
       weights.digest = lane_digest(Lane::weights_in, weights, layout_.of(Lane::weights_in));
     }
+    if (i == settings_.wrong_step_at) record.step += 5;
     LaneRecord& batch = record.of(Lane::batch);
-    if (i < settings_.more_items_at) return;
-    batch.items.resize(20, batch.items.front());
+    if (i < settings_.more_items_at && i != settings_.endless_batch_at) return;
+    batch.items.resize(i == settings_.endless_batch_at ? 100000 : 20, batch.items.front());
     batch.digest = lane_digest(Lane::batch, batch, {});
   }
 
@@ -193,6 +196,8 @@ int main(int argc, char** argv) {
   app.add_option("--value", settings.value);
   app.add_option("--sleep-us", settings.sleep_us);
   app.add_option("--edit-at", settings.edit_at);
+  app.add_option("--wrong-step-at", settings.wrong_step_at);
+  app.add_option("--endless-batch-at", settings.endless_batch_at);
   app.add_option("--slow-at", settings.slow_at);
   app.add_option("--more-items-at", settings.more_items_at);
   app.add_option("--new-layout-at", settings.new_layout_at);

@@ -246,6 +246,36 @@ TEST(RecordSegments, TwoTrainersThatBothSayRankZeroAreKeptApart) {
   EXPECT_THAT(recording.events("rank"), SizeIs(1));
 }
 
+// It took the rank above, for the recorder still waited to learn how the first one had died.
+TEST(RecordSegments, ARestartAtOnceKeepsItsRank) {
+  Recording recording;
+  const std::string script = "for i in $(seq 0 19); do " + std::string(FRAME_CHILD) +
+                             " --steps 3 --starts-after $((3 * i)) --worker --end kill --value 9; done; true";
+  Process process({RECORD_PROGRAM, "--run", recording.run().string(), "--", "/bin/sh", "-c", script}, recording.folder);
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_TRUE(recording.events("rank").empty());
+  EXPECT_THAT(recording.manifest().segments, SizeIs(20));
+  const RunReader run(recording.run());
+  EXPECT_EQ(run.end_step(), 60u);
+  run.check_integrity();
+}
+
+// A client that sends what cannot be ended the recording of all: it passed for a broken disk.
+TEST(RecordFailure, ABrokenClientEndsItsOwnRecordingOnly) {
+  for (const std::string broken : {"--wrong-step-at", "--endless-batch-at"}) {
+    Recording recording;
+    const std::string child = std::string(FRAME_CHILD) + " --steps 60 --sleep-us 2000 ";
+    Process process({RECORD_PROGRAM, "--run", recording.run().string(), "--", "/bin/sh", "-c",
+                     child + "--rank 0 & " + child + "--rank 1 " + broken + " 20 & wait"},
+                    recording.folder);
+    EXPECT_EQ(process.wait(), 0);
+    EXPECT_EQ(RunReader(recording.run(), 0).end_step(), 60u) << process.error();
+    EXPECT_EQ(RunReader(recording.run(), 1).end_step(), 20u);
+    EXPECT_THAT(recording.events("refused"), SizeIs(1));
+    EXPECT_THAT(process.error(), Not(HasSubstr("The recording ends here")));
+  }
+}
+
 // --- Going on ---------------------------------------------------------------------------------------------------
 
 TEST(RecordContinue, GoesOnAfterTheStepWhoseWeightsItHas) {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -30,11 +31,17 @@ class ListeningSink : public Sink {
     note("hello " + std::to_string(client.hello.rank));
     Greeting greeting;
     greeting.welcome.mode = mode;
+    greeting.welcome.ask_start = ask_start;
     return greeting;
   }
-  std::uint64_t on_start(const Client&, const protocol::Start&) override { return 17; }
+  std::uint64_t on_start(const Client&, const protocol::Start&) override {
+    note("start");
+    return 17;
+  }
   void on_layout(const Client&, const Layout&) override { note("layout"); }
   Ack on_step(const Client&, StepRecord&& record) override {
+    if (record.step == refuse_at) throw BrokenClient("that step was not due");
+    if (record.step == throw_at && throw_number) throw 7;
     if (record.step == throw_at) throw std::runtime_error("the disk is on fire");
     std::this_thread::sleep_for(step_time);
     ++steps;
@@ -43,6 +50,7 @@ class ListeningSink : public Sink {
   void on_anchor(const Client&, std::uint64_t step, Descriptor) override { note("anchor " + std::to_string(step)); }
   void on_dump(const Client&, std::uint64_t, Descriptor) override {}
   void on_event(const Client&, const protocol::Notice& notice) override { note("event " + notice.kind); }
+  void on_gone(const Client&) override { note("gone"); }
   void on_end(const Client&, const ClientEnd& end) override { note("end " + end.how); }
   void on_tick() override { ++ticks; }
 
@@ -53,6 +61,8 @@ class ListeningSink : public Sink {
 
   protocol::Mode mode = protocol::Mode::record;
   std::chrono::milliseconds step_time{0};
+  bool ask_start = false, throw_number = false;
+  std::uint64_t refuse_at = ~std::uint64_t{0};
   std::uint64_t throw_at = ~std::uint64_t{0}, off_at = ~std::uint64_t{0};
   std::atomic<std::uint64_t> steps = 0, ticks = 0;
 
@@ -201,6 +211,78 @@ TEST(Server, ASinkThatThrowsTellsItsClientToTrainOn) {
   server.finish();
   ASSERT_THAT(server.failures(), SizeIs(1));
   EXPECT_EQ(server.failures()[0], "the disk is on fire");
+}
+
+TEST(Server, ASinkThatThrowsNoExceptionEndsNoThread) {
+  ListeningSink sink;
+  sink.throw_at = 0;
+  sink.throw_number = true;
+  Server server(sink);
+  Connection client = session(server), other = session(server, 1);
+  ASSERT_TRUE(send_step(client, 0));
+  EXPECT_EQ(receive_ack(client).answer, Ack::Answer::off);
+  ASSERT_TRUE(send_step(other, 1));
+  EXPECT_EQ(receive_ack(other).answer, Ack::Answer::go_on);
+  server.finish();
+  EXPECT_THAT(server.failures(), SizeIs(1));
+}
+
+// What a client got wrong is no failure of the recorder.
+TEST(Server, AClientThatTheSinkRefusesIsNoFailure) {
+  ListeningSink sink;
+  sink.refuse_at = 3;
+  Server server(sink);
+  Connection client = session(server), other = session(server, 1);
+  ASSERT_TRUE(send_step(client, 3));
+  EXPECT_EQ(receive_ack(client).answer, Ack::Answer::off);
+  ASSERT_TRUE(send_step(other, 0));
+  EXPECT_EQ(receive_ack(other).answer, Ack::Answer::go_on);
+  server.finish();
+  EXPECT_TRUE(server.failures().empty());
+  EXPECT_THAT(sink.notes(), ::testing::Contains("end refused: that step was not due"));
+}
+
+TEST(Server, AStartIsTakenOnceWhereItWasAskedAndBeforeTheFirstTable) {
+  const std::string start = protocol::encode(protocol::Start{});
+  for (const std::string when : {"twice", "late", "unasked"}) {
+    ListeningSink sink;
+    sink.ask_start = when != "unasked";
+    Server server(sink);
+    auto client = Connection::connect(server.socket_path());
+    ASSERT_TRUE(client->send(Type::hello, protocol::encode(protocol::Hello{})));
+    ASSERT_TRUE(client->receive());
+    if (when == "late") {
+      ASSERT_TRUE(client->send(Type::layout, encode(layout())));
+    }
+    ASSERT_TRUE(client->send(Type::start, start));
+    if (when == "twice") {
+      ASSERT_TRUE(client->receive());
+      ASSERT_TRUE(client->send(Type::start, start));
+    }
+    EXPECT_EQ(receive_ack(*client).answer, Ack::Answer::off) << when;
+    server.finish();
+    EXPECT_EQ(last_note(sink), "end refused: a frame of type 2 came out of turn") << when;
+    EXPECT_EQ(std::ranges::count(sink.notes(), "start"), when == "twice" ? 1 : 0);
+  }
+}
+
+// Its successor may have its place: whatever it sent comes first, then that it is gone, then the successor's hello,
+// long before anybody knows how it ended.
+TEST(Server, ToldThatAClientIsGoneBeforeItsSuccessorSaysHello) {
+  ListeningSink sink;
+  Server server(sink);
+  for (int i = 0; i < 20; ++i) {
+    Connection client = session(server, static_cast<std::uint32_t>(i));
+    for (std::uint64_t step = 0; step < 5; ++step) ASSERT_TRUE(send_step(client, step));
+  }
+  const Connection last = session(server, 20);
+  std::vector<std::string> expected;
+  for (int i = 0; i < 20; ++i) expected.insert(expected.end(), {"hello " + std::to_string(i), "layout", "gone"});
+  server.finish();
+  auto notes = sink.notes();
+  std::erase_if(notes, [](const std::string& note) { return note.starts_with("end"); });
+  notes.resize(expected.size());
+  EXPECT_EQ(notes, expected);
 }
 
 TEST(Server, AfterOffTheConnectionEnds) {
