@@ -24,10 +24,10 @@ void expect_zeros(ByteReader& in) {
 
 // --- Opening ----------------------------------------------------------------------------------------------------
 
-SegmentReader::SegmentReader(const std::filesystem::path& file) : file_(file.string()), h5_(hdf5::open_file(file)) {
+SegmentReader::SegmentReader(const std::filesystem::path& file) : file_(file.string()), log_(OpenLog::open(file)) {
   read_header();
   // The row that is written last is looked at first: what it counts is whole in every other dataset.
-  steps_ = opened(rows_of_digests(format::log_chain)).dims[0];
+  steps_ = log_->rows(rows_of_digests(format::log_chain)).dims[0];
   if (steps_ > format::max_step || header_.first_step > format::max_step) {
     throw BrokenInput(file_ + ": its steps are out of range");
   }
@@ -37,7 +37,7 @@ SegmentReader::SegmentReader(const std::filesystem::path& file) : file_(file.str
 
 void SegmentReader::read_attribute(const char* name, const hdf5::Handle& type, std::span<const hsize_t> dims,
                                    void* out) const {
-  hdf5::read_attribute(h5_.get(), name, type.get(), dims, out, file_);
+  hdf5::read_attribute(log_->file(), name, type.get(), dims, out, file_);
 }
 
 void SegmentReader::read_header() {
@@ -61,7 +61,7 @@ void SegmentReader::read_header() {
 
 std::string SegmentReader::layout_text() const {
   const std::string what = file_ + ": " + format::layout;
-  const hdf5::Handle dataset = hdf5::open_dataset(h5_.get(), format::layout, file_);
+  const hdf5::Handle dataset = hdf5::open_dataset(log_->file(), format::layout, file_);
   const hdf5::Handle type = hdf5::type_u8();
   const std::vector<hsize_t> dims = hdf5::extent(dataset.get(), what);
   const bool fits = dims.size() == 1 && dims[0] > 0 && dims[0] <= format::max_layout_bytes &&
@@ -85,7 +85,7 @@ void SegmentReader::read_layout() {
 // The width of the list lanes is the writer's choice and stands in the shape alone.
 void SegmentReader::read_slots() {
   const std::string path = rows_of(Lane::loss, Kind::value, layout_, 1).path;
-  const hdf5::Handle dataset = hdf5::open_dataset(h5_.get(), path, file_);
+  const hdf5::Handle dataset = hdf5::open_dataset(log_->file(), path, file_);
   const std::vector<hsize_t> dims = hdf5::extent(dataset.get(), file_);
   if (dims.size() != 2 || dims[1] == 0 || dims[1] > format::max_slots) {
     throw BrokenInput(file_ + ": " + path + " has another shape than the format says");
@@ -93,30 +93,11 @@ void SegmentReader::read_slots() {
   slots_ = dims[1];
 }
 
-SegmentReader::Opened SegmentReader::open(const Rows& rows) const {
-  const std::string what = file_ + ": " + rows.path;
-  Opened entry{hdf5::open_dataset(h5_.get(), rows.path, file_), type_of(rows.element), {}};
-  hdf5::refresh(entry.dataset.get(), what);
-  entry.dims = hdf5::extent(entry.dataset.get(), what);
-  std::vector<hsize_t> chunk = rows.row;
-  chunk.insert(chunk.begin(), 1);
-  const bool fits = hdf5::has_type(entry.dataset.get(), entry.type.get(), what) &&
-                    hdf5::chunk(entry.dataset.get(), what) == chunk && entry.dims.size() == chunk.size() &&
-                    std::equal(rows.row.begin(), rows.row.end(), entry.dims.begin() + 1);
-  if (!fits) throw BrokenInput(what + " has another type or shape than the format says");
-  return entry;
-}
-
-const SegmentReader::Opened& SegmentReader::opened(const Rows& rows) const {
-  const auto found = datasets_.find(rows.path);
-  return found != datasets_.end() ? found->second : datasets_.emplace(rows.path, open(rows)).first->second;
-}
-
 // --- Rows -------------------------------------------------------------------------------------------------------
 
 ByteReader SegmentReader::row(const Rows& rows, std::uint64_t step) const {
   const std::string what = at_step(file_, step) + ", " + rows.path;
-  const Opened& from = opened(rows);
+  const OpenLog::Rowset& from = log_->rows(rows);
   const std::uint64_t number = step - header_.first_step;
   if (number >= from.dims[0]) throw BrokenInput(what + " ends early");
   buffer_.resize(rows.row_bytes());
@@ -136,6 +117,11 @@ Digest SegmentReader::chain(std::uint64_t step) const {
 }
 Digest SegmentReader::log_chain(std::uint64_t step) const {
   return digest_row(format::log_chain, step);
+}
+
+Digest SegmentReader::stated_digest(std::uint64_t step, Lane lane) const {
+  ByteReader bytes = row(rows_of_steps(), step);
+  return decode_step_row(bytes.raw(step_row_bytes), at_step(file_, step)).record.of(lane).digest;
 }
 
 Digest SegmentReader::end_chain() const {

@@ -5,10 +5,11 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "replay/run/open_log.h"
 #include "replay/run/segment_format.h"
 
 namespace samestep {
@@ -29,6 +30,8 @@ class SegmentReader {
   [[nodiscard]] Digest root(std::uint64_t step) const;
   [[nodiscard]] Digest chain(std::uint64_t step) const;
   [[nodiscard]] Digest log_chain(std::uint64_t step) const;
+  // A lane's digest as the step's row states it, unchecked; zeros where the lane is absent. One row of 397 bytes.
+  [[nodiscard]] Digest stated_digest(std::uint64_t step, Lane lane) const;
   // After the last step; before the first the header's chain, or the digest of header and table.
   [[nodiscard]] Digest end_chain() const;
   [[nodiscard]] Digest end_log_chain() const;
@@ -46,10 +49,6 @@ class SegmentReader {
   [[nodiscard]] Scalars scalars(std::uint64_t step) const;
 
  private:
-  struct Opened {
-    hdf5::Handle dataset, type;
-    std::vector<hsize_t> dims;
-  };
   struct Links {  // what a record must follow on
     Digest chain, log_chain;
   };
@@ -59,8 +58,6 @@ class SegmentReader {
   void read_slots();
   [[nodiscard]] std::string layout_text() const;
   void read_attribute(const char* name, const hdf5::Handle& type, std::span<const hsize_t> dims, void* out) const;
-  [[nodiscard]] Opened open(const Rows& rows) const;
-  [[nodiscard]] const Opened& opened(const Rows& rows) const;
   [[nodiscard]] ByteReader row(const Rows& rows, std::uint64_t step) const;
   [[nodiscard]] Digest digest_row(const char* path, std::uint64_t step) const;
   [[nodiscard]] StepRecord assemble(std::uint64_t step) const;
@@ -77,9 +74,7 @@ class SegmentReader {
   std::size_t slots_ = 0;
   std::uint64_t steps_ = 0;
   mutable std::vector<std::byte> buffer_;  // of row(), one at a time
-  // Handles of datasets must close before the file's: members are destroyed in reverse order.
-  hdf5::Handle h5_;
-  mutable std::map<std::string, Opened> datasets_;
+  std::shared_ptr<OpenLog> log_;
 };
 
 }  // namespace samestep

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "replay/run/error.h"
+#include "replay/run/format.h"
 #include "replay/run/segment_reader.h"
 #include "replay/run/segment_writer.h"
 #include "tests/run/synthetic.h"
@@ -196,6 +197,24 @@ TEST_F(Log, IsReadWholeWhileItGrows) {
   ::kill(child.pid, SIGKILL);
   child.end();
   EXPECT_GT(last, 100u);
+}
+
+// HDF5 shares what it has cached of a file inside a process, and the second reader once saw the first one's end of it.
+TEST_F(Log, IsSeenAsItIsByASecondReaderInTheSameProcess) {
+  WritingChild child(file_);
+  child.wait_for(40);
+  const SegmentReader first(file_);
+  const std::uint64_t seen = first.steps();
+  ASSERT_GE(seen, 40u);
+  EXPECT_NO_THROW(static_cast<void>(first.record(20)));
+  const std::uint64_t acknowledged = child.wait_for(seen + 100);
+  const SegmentReader second(file_);
+  EXPECT_GE(second.steps(), acknowledged);
+  EXPECT_EQ(first.steps(), seen);
+  EXPECT_NO_THROW(second.check_all());
+  EXPECT_NO_THROW(first.check_all());
+  ::kill(child.pid, SIGKILL);
+  child.end();
 }
 
 // A limit on the file's size fails writes as a full disk does. Whatever piece of a step the limit cuts, closing the log
