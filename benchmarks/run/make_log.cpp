@@ -1,17 +1,18 @@
 // Writes a synthetic run directory of any length, for measuring `diff`, `inspect` and the reader:
 //   make_log RUN [--steps N] [--parameters P] [--seed S] [--parts-at K] [--detail-every D]
-// Two runs of one seed, one of them with --parts-at K, are equal up to step K and part there. A million steps of 150
-// parameters, detail thinned to every 100,000th, take some 0.8 GB.
+// Segments follow on one another as the recorder makes them. Two runs of one seed, one of them with --parts-at K, are
+// equal up to step K and part there. A million steps of 150 parameters, detail thinned to every 100,000th, take some
+// 0.8 GB.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 
+#include "replay/recorder/manifest_keeper.h"
+#include "replay/recorder/session_log.h"
 #include "replay/run/error.h"
 #include "replay/run/format.h"
-#include "replay/run/manifest.h"
 #include "replay/run/run_files.h"
-#include "replay/run/segment_writer.h"
 #include "tests/run/synthetic.h"
 
 namespace {
@@ -24,38 +25,35 @@ struct Settings {
   SyntheticRun run{150, 1};
 };
 
-SegmentEntry write_log(const Settings& settings, const SegmentHeader& header) {
+std::uint64_t write_logs(const Settings& settings, ManifestKeeper& manifest) {
   const Layout layout = synthetic_layout(settings.run);
-  SegmentEntry entry;
-  entry.file = format::log_file(0, 0);
-  SegmentWriter writer(settings.folder / entry.file, header, layout, 4, settings.detail_every, 0);
+  RankState rank;
+  const LogSettings log_settings{settings.folder, manifest.copy().run_id, settings.detail_every, 0};
+  SessionLog log(log_settings, 0, rank, manifest, nlohmann::json::object(), nlohmann::json::object());
+  log.set_layout(layout);
   for (std::uint64_t step = 0; step < settings.steps; ++step) {
     StepRecord record = synthetic_record(settings.run, layout, step);
-    writer.append(record);
+    log.append(record, Detail::scheduled);
   }
-  writer.close();
-  entry.steps = settings.steps;
-  entry.ended = "closed";
-  entry.chain = writer.chain();
-  entry.log_chain = writer.log_chain();
-  entry.digest = file_digest(settings.folder / entry.file);
-  return entry;
+  log.end("closed");
+  return rank.bytes;
 }
 
 int make(const Settings& settings) {
   std::filesystem::create_directories(settings.folder);
-  SegmentHeader header;
-  header.run_id = digest(settings.folder.string()).hex().substr(0, format::run_id_length);
   const auto start = std::chrono::steady_clock::now();
-  Manifest manifest;
-  manifest.run_id = header.run_id;
-  manifest.what = {{"argv", {"make_log"}}};
-  manifest.segments = {write_log(settings, header)};
-  write_manifest(settings.folder, manifest);
+  Manifest first;
+  first.run_id = digest(settings.folder.string()).hex().substr(0, format::run_id_length);
+  first.what = {{"argv", {"make_log"}}};
+  ManifestKeeper manifest(settings.folder, first);
+  const auto bytes = static_cast<double>(write_logs(settings, manifest));
+  manifest.change([&](Manifest& now) {
+    for (SegmentEntry& segment : now.segments) segment.digest = file_digest(settings.folder / segment.file);
+  });
+  manifest.renew();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const auto bytes = static_cast<double>(std::filesystem::file_size(settings.folder / manifest.segments[0].file));
-  std::printf("%s: %llu steps in %.1f s, %.2f GB\n", settings.folder.c_str(),
-              static_cast<unsigned long long>(settings.steps), seconds, bytes / 1e9);
+  std::printf("%s: %llu steps in %zu segments, %.1f s, %.2f GB\n", settings.folder.c_str(),
+              static_cast<unsigned long long>(settings.steps), manifest.copy().segments.size(), seconds, bytes / 1e9);
   return 0;
 }
 

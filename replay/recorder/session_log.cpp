@@ -49,7 +49,7 @@ void SessionLog::append(StepRecord& record, Detail detail) {
     throw BrokenInput(
         fmt::format("Recording rank {}: step {} came where step {} was due.", rank_, record.step, next_step_));
   if (writer_ && !writer_->has_room_for(record)) {
-    list_slots_ *= 2;
+    if (writer_->steps() < format::max_segment_steps) list_slots_ *= 2;
     end("closed");
   }
   const bool begins = !writer_;
@@ -74,7 +74,7 @@ void SessionLog::begin_segment(const StepRecord& first) {
   const std::string file = format::log_file(rank_, number_);
   // A shape of high rank takes more than one slot.
   for (;; list_slots_ *= 2) {
-    writer_.emplace(settings_.run / file, header, *layout_, list_slots_, settings_.detail_every);
+    writer_.emplace(settings_.run / file, header, *layout_, list_slots_, settings_.detail_every, settings_.sync_every);
     if (writer_->has_room_for(first) || list_slots_ >= format::max_slots) break;
     writer_.reset();
     std::filesystem::remove(settings_.run / file);

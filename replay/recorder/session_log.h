@@ -25,6 +25,7 @@ struct LogSettings {
   std::filesystem::path run;
   std::string run_id;
   std::uint64_t detail_every = 1;
+  std::uint64_t sync_every = 64;  // steps between two fsyncs; 0: none
 };
 
 class SessionLog {

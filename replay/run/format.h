@@ -50,6 +50,10 @@ inline constexpr const char* items = "items";           // u8[step, bytes]: the 
 inline constexpr std::size_t slot_bytes = 64;
 inline constexpr std::size_t max_slots = 65536;
 
+// A segment takes no more steps than this. From its row 8176 on an index block of HDF5 would be larger than a page of
+// the file system's cache, and could be torn by a fatal signal.
+inline constexpr std::uint64_t max_segment_steps = 8000;
+
 // Bounds that a reader enforces before it believes a size.
 inline constexpr std::uint64_t max_layout_bytes = std::uint64_t{1} << 26;
 inline constexpr std::uint64_t max_step = std::uint64_t{1} << 48;

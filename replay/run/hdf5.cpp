@@ -103,7 +103,8 @@ Handle access_for_writing() {
 
 // A fatal signal can end a write between two pages of the file system's cache, and a block of a chunk index that is
 // half old and half new fails its checksum with every acknowledged row in it. Blocks that never cross a page boundary
-// are written whole or not at all. (Index blocks of 512 elements, from about row 8176 on, still outgrow a page.)
+// are written whole or not at all. (Index blocks of 512 elements, from about row 8176 on, would outgrow a page:
+// format::max_segment_steps.)
 constexpr hsize_t file_page = 4096;
 
 Handle creation_in_pages() {

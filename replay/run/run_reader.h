@@ -15,7 +15,9 @@ namespace samestep {
 
 class RunReader : public StepSource {
  public:
-  // Opens `run` for one rank. Throws BrokenInput (no such run, no manifest, version, damaged) or TamperedInput.
+  // Opens `run` for one rank. A log whose end the manifest states is opened, and its header, end and links to those
+  // before it are checked, when something is first read from it; check_integrity() leaves none out. So this and every
+  // call that reads throw BrokenInput (no such run, no manifest, version, damaged) or TamperedInput.
   explicit RunReader(const std::filesystem::path& run, std::uint32_t rank = 0);
   ~RunReader() override;
   RunReader(RunReader&&) noexcept;
@@ -28,6 +30,8 @@ class RunReader : public StepSource {
   [[nodiscard]] Digest chain(std::uint64_t step) const override;
   [[nodiscard]] StepRecord record(std::uint64_t step) const override;
   [[nodiscard]] const Layout& layout(std::uint64_t step) const override;
+  // A lane's digest as the step's row states it; zeros where it is absent. Cheap, and not checked: record() is.
+  [[nodiscard]] Digest stated_digest(std::uint64_t step, Lane lane) const;
   // Scalars of the steps [begin, end), cheaply, for curves: step, loss (sum of the items), timing.
   struct Point {
     std::uint64_t step = 0;
@@ -36,7 +40,7 @@ class RunReader : public StepSource {
     StepTiming timing;
   };
   [[nodiscard]] std::vector<Point> points(std::uint64_t begin, std::uint64_t end) const;
-  // Takes up what a living writer has added since. In one process not while another reader has the same log open.
+  // Takes up what a living writer has added since.
   void refresh();
 
   // A step that two segments hold: a resume went back to an earlier one. record() gives the later segment's.

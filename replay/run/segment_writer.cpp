@@ -265,7 +265,7 @@ void SegmentWriter::append(StepRecord& record, Detail detail) {
 }
 
 bool SegmentWriter::has_room_for(const StepRecord& record) const {
-  return lists_fit(record, state_->slots);
+  return state_->steps < format::max_segment_steps && lists_fit(record, state_->slots);
 }
 
 bool SegmentWriter::any_has_room_for(const StepRecord& record) {

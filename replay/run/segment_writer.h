@@ -41,7 +41,8 @@ class SegmentWriter {
   // record.step == first_step + steps() and fits(record, layout). If it throws BrokenInput (disk full), the steps
   // before stay valid, and the writer accepts no further step.
   void append(StepRecord& record, Detail detail = Detail::scheduled);
-  // False where a list lane of `record` has more items than the segment has room for: begin the next segment.
+  // False where the segment has format::max_segment_steps, or a list lane of `record` has more items than it has room
+  // for: begin the next segment.
   [[nodiscard]] bool has_room_for(const StepRecord& record) const;
   // False where a list lane of `record` has more than any segment has room for.
   [[nodiscard]] static bool any_has_room_for(const StepRecord& record);

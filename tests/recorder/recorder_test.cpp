@@ -209,6 +209,16 @@ TEST(RecordSegments, AListThatOutgrowsItsRoomBeginsTheNext) {
   run.check_integrity();
 }
 
+TEST(RecordSegments, AFullOneBeginsTheNext) {
+  Recording recording;
+  EXPECT_EQ(recording.record({"--steps", "8010", "--parameters", "1"}, {"--log-budget", "1000"}), 0);
+  const Manifest manifest = recording.manifest();
+  const SegmentEntry& last = manifest.segments.back();
+  EXPECT_EQ(manifest.segments.at(manifest.segments.size() - 2).steps, 8000u);
+  EXPECT_EQ(last.first_step + last.steps, 8010u);
+  RunReader(recording.run()).check_integrity();
+}
+
 TEST(RecordSegments, ThinTheirDetailWhenTheLogPassesItsBudget) {
   Recording recording;
   recording.record({"--steps", "80"}, {"--log-budget", "200000"});

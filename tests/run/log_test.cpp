@@ -217,6 +217,20 @@ TEST_F(Log, IsSeenAsItIsByASecondReaderInTheSameProcess) {
   child.end();
 }
 
+// At about row 8176 HDF5's index blocks outgrow a page, and could be torn by a kill.
+TEST_F(Log, TakesAsManyStepsAsItsIndexHasWholePagesFor) {
+  const SyntheticRun run{1, 5};
+  const Layout layout = synthetic_layout(run);
+  SegmentWriter writer(file_, some_header(), layout, 4, 100000, 0);
+  StepRecord record = synthetic_record(run, layout, 0);
+  for (; record.step < format::max_segment_steps; record = synthetic_record(run, layout, record.step + 1)) {
+    ASSERT_TRUE(writer.has_room_for(record));
+    writer.append(record);
+  }
+  EXPECT_FALSE(writer.has_room_for(record));
+  EXPECT_THROW(writer.append(record), BrokenInput);
+}
+
 // A limit on the file's size fails writes as a full disk does. Whatever piece of a step the limit cuts, closing the log
 // afterwards must not spoil it: it once stated an end of file that was never reached, and would not open.
 TEST_F(Log, OnAFullDiskEndsWithOneErrorAndKeepsWhatItHas) {

@@ -149,6 +149,42 @@ TEST_F(Run, RefusesAnAnchorThatClaimsAnotherSegment) {
   EXPECT_NE(refusal(run).find("holds no segment 9"), std::string::npos) << refusal(run);
 }
 
+// A search in a long run must not open all of its logs; checking its integrity must.
+TEST_F(Run, OpensALogWhenItIsReadAndChecksItThen) {
+  const std::filesystem::path run = write();
+  std::ofstream(run / format::log_file(0, 1), std::ios::trunc) << "no log any more";
+  const RunReader reader(run);
+  EXPECT_EQ(reader.end_step(), 44u) << "the manifest states it";
+  EXPECT_NO_THROW(static_cast<void>(reader.record(29)));
+  EXPECT_THROW(static_cast<void>(reader.record(30)), BrokenInput);
+  EXPECT_THROW(reader.check_integrity(), BrokenInput);
+}
+
+TEST_F(Run, ChecksTheLinksOfASegmentWhenItIsRead) {
+  const std::filesystem::path run = write();
+  TinyRun other;
+  other.seed = 8;
+  const std::filesystem::path foreign = write(other, "foreign");
+  std::filesystem::copy(foreign / format::log_file(0, 1), run / format::log_file(0, 1),
+                        std::filesystem::copy_options::overwrite_existing);
+  edit_manifest(run, [&](Manifest& manifest) { manifest.segments[1] = read_manifest(foreign).segments[1]; });
+  const RunReader reader(run);
+  EXPECT_NO_THROW(static_cast<void>(reader.chain(29)));
+  EXPECT_THROW(static_cast<void>(reader.chain(30)), TamperedInput);
+  EXPECT_THROW(static_cast<void>(reader.stated_digest(43, Lane::weights_in)), TamperedInput);
+}
+
+// One process may have the same run open twice.
+TEST_F(Run, IsReadTwiceInOneProcessWhileItGrows) {
+  const std::filesystem::path run = write();
+  const RunReader one(run);
+  EXPECT_EQ(one.record(40).step, 40u);
+  const RunReader two(run);
+  EXPECT_EQ(two.chain(43), one.chain(43));
+  EXPECT_NO_THROW(two.check_integrity());
+  EXPECT_NO_THROW(one.check_integrity());
+}
+
 TEST_F(Run, RefusesFileNamesThatLeadOut) {
   const std::filesystem::path run = write();
   std::filesystem::copy(run / format::log_file(0, 0), folder_ / "outside.h5");
