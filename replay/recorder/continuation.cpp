@@ -24,20 +24,26 @@ bool left_by_the_last_step(const RunReader& run, const Digest& weights) {
   return kept && lane_digest(Lane::weights_in, out, columns) == weights;
 }
 
+// The row says so; the record, checked, must say so too.
+bool begins_with(const RunReader& run, std::uint64_t step, const Digest& weights) {
+  return run.record(step).of(Lane::weights_in).digest == weights;
+}
+
 // The latest step that can follow on `weights`.
 std::optional<std::uint64_t> step_that_follows(const RunReader& run, const Digest& weights) {
   const std::uint64_t end = run.end_step();
   if (left_by_the_last_step(run, weights)) return end;
   const std::uint64_t begin = std::max(run.first_step(), end > most_looked_at ? end - most_looked_at : 0);
   for (std::uint64_t step = end; step-- > begin;)
-    if (run.record(step).of(Lane::weights_in).digest == weights) return step;
+    if (run.stated_digest(step, Lane::weights_in) == weights && begins_with(run, step, weights)) return step;
   return std::nullopt;
 }
 
 }  // namespace
 
 Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, const Digest& weights_in) {
-  const RunReader reader(run, rank);
+  auto earlier = std::make_shared<const RunReader>(run, rank);
+  const RunReader& reader = *earlier;
   Continuation found;
   found.first_step = reader.end_step();
   if (reader.end_step() == reader.first_step()) {
@@ -53,8 +59,7 @@ Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, 
                     found.first_step);
   }
   if (found.first_step > reader.first_step()) found.chain_before = reader.chain(found.first_step - 1);
-  for (std::uint64_t step = found.first_step; step < reader.end_step(); ++step)
-    found.overlap.push_back(reader.chain(step));
+  if (found.first_step < reader.end_step()) found.overlap = std::move(earlier);
   return found;
 }
 

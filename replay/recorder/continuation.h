@@ -3,18 +3,18 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
-#include <vector>
 
-#include "replay/run/record.h"
+#include "replay/run/step_source.h"
 
 namespace samestep {
 
 struct Continuation {
   std::uint64_t first_step = 0;
-  Digest chain_before;          // of the step before first_step; zeros where that is 0
-  std::vector<Digest> overlap;  // chains of the steps from first_step on that the run already has
-  std::string text;             // one sentence: which step, and what of it fits
+  Digest chain_before;                        // of the step before first_step; zeros where that is 0
+  std::shared_ptr<const StepSource> overlap;  // the steps from first_step on that the run has already; may be empty
+  std::string text;                           // one sentence: which step, and what of it fits
 };
 
 // For a session of `rank` whose first weights_in is `weights_in`: after the last step that left these weights (from

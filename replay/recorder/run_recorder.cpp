@@ -107,10 +107,8 @@ struct Session {
   SessionLog log;
   Continuity continuity{};
   Pace pace{};
-  std::uint64_t overlap_from = 0;
-  std::vector<Digest> overlap{};  // chains of the steps that the run has already, from overlap_from on
-  bool parted = false;            // from that earlier recording of the same steps, and it has been said
-  bool gone = false;              // nothing more will come; how it ended is not known yet
+  std::shared_ptr<const StepSource> overlap{};  // an earlier recording of the steps to come, until they part
+  bool gone = false;                            // nothing more will come; how it ended is not known yet
 };
 
 }  // namespace
@@ -275,9 +273,16 @@ void RunRecorder::State::observe(Session& session, const StepRecord& record) {
 }
 
 void RunRecorder::State::compare_overlap(Session& session, const StepRecord& record) {
-  const std::uint64_t place = record.step - session.overlap_from;
-  if (session.parted || place >= session.overlap.size() || session.overlap[place] == record.chain) return;
-  session.parted = true;
+  if (!session.overlap) return;
+  try {
+    const bool there = record.step < session.overlap->end_step();
+    if (there && session.overlap->chain(record.step) == record.chain) return;
+    session.overlap.reset();
+    if (!there) return;
+  } catch (const BrokenInput&) {  // what cannot be read cannot be compared
+    session.overlap.reset();
+    return;
+  }
   tell(session.rank, "resume", record.step,
        fmt::format("Step {} is the first that differs from the earlier recording of the same steps.", record.step));
 }
@@ -412,10 +417,10 @@ std::uint64_t RunRecorder::on_start(const Client& client, const protocol::Start&
     found = continue_run(state.run, session.rank, start.weights_in);
   } catch (const BrokenInput& error) {
     const RankState& rank = state.ranks[session.rank];
-    found = {rank.end_step, rank.chain, {}, fmt::format("What was recorded before cannot be read: {}", error.what())};
+    found = {rank.end_step, rank.chain, nullptr,
+             fmt::format("What was recorded before cannot be read: {}", error.what())};
   }
   session.log.set_start(found.first_step, found.chain_before);
-  session.overlap_from = found.first_step;
   session.overlap = std::move(found.overlap);
   state.tell(session.rank, "resume", found.first_step, "A new session. " + found.text);
   return found.first_step;
