@@ -43,8 +43,6 @@ std::string_view describe(AbsentReason reason) {
       return "the program never called step.batch()";
     case AbsentReason::loss_not_given:
       return "the program never called step.loss()";
-    case AbsentReason::update_skipped:
-      return "the update was skipped";
     case AbsentReason::unknown_optimizer:
       return "the state of this optimizer class cannot be read";
     case AbsentReason::nothing_there:

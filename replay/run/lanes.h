@@ -64,9 +64,8 @@ enum class AbsentReason : std::uint8_t {
   off_schedule = 1,       // the optimizer's state is read every 16th step, named state at anchors
   batch_not_given = 2,    // the program never called step.batch()
   loss_not_given = 3,     // the program never called step.loss()
-  update_skipped = 4,     // the step made no update
-  unknown_optimizer = 5,  // an optimizer class whose state cannot be read
-  nothing_there = 6,      // e.g. no named state
+  unknown_optimizer = 4,  // an optimizer class whose state cannot be read
+  nothing_there = 5,      // e.g. no named state
 };
 [[nodiscard]] std::string_view describe(AbsentReason reason);
 
