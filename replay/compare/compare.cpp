@@ -14,26 +14,18 @@ using compare_detail::Entry;
 
 constexpr std::size_t max_listed = 1000;
 
-LaneOutcome outcome_of(const LaneRecord& a, const LaneRecord& b) {
-  if (a.status == LaneStatus::absent || b.status == LaneStatus::absent) return LaneOutcome::absent;
-  if (a.status == LaneStatus::given || b.status == LaneStatus::given) return LaneOutcome::given;
-  return a.digest == b.digest ? LaneOutcome::equal : LaneOutcome::differs;
+bool off_schedule(Lane lane, std::uint64_t step, const LaneRecord& record) {
+  return record.status == LaneStatus::absent && record.reason == AbsentReason::off_schedule && !in_root(lane, step);
 }
 
-int telling(LaneOutcome outcome) {
-  switch (outcome) {
-    case LaneOutcome::differs:
-      return 4;
-    case LaneOutcome::equal:
-      return 3;
-    case LaneOutcome::given:
-      return 2;
-    case LaneOutcome::absent:
-      return 1;
-    case LaneOutcome::not_compared:
-      return 0;
-  }
-  return 0;
+// The count that this step's pair of records adds to.
+std::uint64_t LaneTally::*counted_as(Lane lane, std::uint64_t step, const LaneRecord& a, const LaneRecord& b) {
+  const bool absent_a = a.status == LaneStatus::absent;
+  const bool absent_b = b.status == LaneStatus::absent;
+  if ((absent_a && absent_b) || off_schedule(lane, step, a) || off_schedule(lane, step, b)) return &LaneTally::absent;
+  if (absent_a || absent_b) return &LaneTally::one_sided;
+  if (a.status == LaneStatus::given || b.status == LaneStatus::given) return &LaneTally::given;
+  return a.digest == b.digest ? &LaneTally::equal : &LaneTally::differs;
 }
 
 void list_tensor(Difference& difference, std::string label) {
@@ -190,15 +182,12 @@ std::optional<Difference> compare_updates(const StepRecord& a, const StepRecord&
 }  // namespace
 
 std::optional<Difference> compare(const StepRecord& a, const Layout& layout_a, const StepRecord& b,
-                                  const Layout& layout_b, std::array<LaneOutcome, lane_count>* lanes) {
+                                  const Layout& layout_b, LaneTallies* lanes) {
   std::optional<Difference> first;
   for (Lane lane : all_lanes) {
-    const LaneOutcome outcome = outcome_of(a.of(lane), b.of(lane));
-    if (lanes != nullptr) {
-      LaneOutcome& known = (*lanes)[static_cast<std::size_t>(lane)];
-      if (telling(outcome) > telling(known)) known = outcome;
-    }
-    if (outcome != LaneOutcome::differs || first) continue;
+    const auto count = counted_as(lane, a.step, a.of(lane), b.of(lane));
+    if (lanes != nullptr) ++((*lanes)[static_cast<std::size_t>(lane)].*count);
+    if (count != &LaneTally::differs || first) continue;
     first.emplace();
     first->step = a.step;
     first->lane = lane;

@@ -47,8 +47,6 @@ std::optional<Difference> compare_samples(const RunSide& a, const RunSide& b, St
   return std::nullopt;
 }
 
-// Roots that differ although every lane captured on both sides agrees: a lane is absent (or was given) on one side.
-// The chains cannot be used from there on; the records can.
 std::optional<Difference> walk_records(const RunSide& a, const RunSide& b, StepRange range, Verdict& verdict) {
   for (std::uint64_t step = range.begin; step < range.end; ++step) {
     if (auto difference = compare_at(a, b, step, verdict)) return difference;
@@ -56,11 +54,13 @@ std::optional<Difference> walk_records(const RunSide& a, const RunSide& b, StepR
   return std::nullopt;
 }
 
-void say_absent(Verdict& verdict) {
-  for (Lane lane : all_lanes) {
-    if (verdict.lanes[static_cast<std::size_t>(lane)] != LaneOutcome::absent || lane == Lane::state) continue;
-    verdict.limits.push_back(fmt::format("the lane {} is absent in at least one run and was not compared", name(lane)));
-  }
+// From a step whose roots differ. They can differ although every lane captured on both sides agrees: a lane is absent
+// (or was given) on one side. The chains cannot be used from there on; the records can. Where none of them differs, the
+// steps before are read as well: how often such a lane was compared is to be told.
+std::optional<Difference> compare_from(const RunSide& a, const RunSide& b, StepRange range, std::uint64_t parting,
+                                       Verdict& verdict) {
+  if (auto difference = walk_records(a, b, {parting, range.end}, verdict)) return difference;
+  return walk_records(a, b, {range.begin, parting}, verdict);
 }
 
 void judge_lengths(Verdict& verdict, const RunSide& a, const RunSide& b, StepRange range) {
@@ -76,12 +76,8 @@ void judge_lengths(Verdict& verdict, const RunSide& a, const RunSide& b, StepRan
   verdict.step = end;
 }
 
-bool any_lane_compared(const Verdict& verdict) {
-  return std::find(verdict.lanes.begin(), verdict.lanes.end(), LaneOutcome::equal) != verdict.lanes.end();
-}
-
 Verdict judge_same(Verdict verdict, const RunSide& a, const RunSide& b, StepRange range) {
-  if (!any_lane_compared(verdict)) {
+  if (!any_lane_compared(verdict.lanes)) {
     say(verdict, "no lane was captured on both sides");
     return verdict;
   }
@@ -94,7 +90,7 @@ Verdict judge_same(Verdict verdict, const RunSide& a, const RunSide& b, StepRang
                              a.steps.first_step(), b.label, b.steps.first_step()));
   }
   say(verdict, evidence::renames(a.steps.layout(range.end - 1), b.steps.layout(range.end - 1)));
-  say_absent(verdict);
+  verdict.limits = lane_limits(verdict.lanes);
   return verdict;
 }
 
@@ -102,9 +98,11 @@ Verdict judge_diverged(Verdict verdict, const RunSide& a, const RunSide& b, Step
                        const Difference& difference, const Parting& parting) {
   verdict.outcome = Outcome::diverged;
   verdict.steps_compared = difference.step - range.begin + 1;
-  if (difference.step > range.begin) {
-    verdict.last_same_step = difference.step - 1;
-    (void)compare_at(a, b, difference.step - 1, verdict);  // lanes that the divergent step lacks
+  if (difference.step > range.begin) verdict.last_same_step = difference.step - 1;
+  // The last step that is known equal without having been read: it has the lanes that the divergent step lacks.
+  if (const std::uint64_t read = std::min(difference.step, parting.step.value_or(difference.step));
+      read > range.begin) {
+    (void)compare_at(a, b, read - 1, verdict);
   }
   explain(verdict, difference, a, b);
   if (parting.maybe_earlier) {
@@ -149,7 +147,7 @@ Verdict diff(const RunSide& a, const RunSide& b) {
   Verdict verdict;
   const Parting parting = first_parting(a.steps, b.steps, range);
   const auto difference =
-      parting.step ? walk_records(a, b, {*parting.step, range.end}, verdict) : compare_samples(a, b, range, verdict);
+      parting.step ? compare_from(a, b, range, *parting.step, verdict) : compare_samples(a, b, range, verdict);
   if (!difference) return judge_same(std::move(verdict), a, b, range);
   return judge_diverged(std::move(verdict), a, b, range, *difference, parting);
 }

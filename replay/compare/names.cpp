@@ -13,9 +13,20 @@ nlohmann::json or_null(const std::optional<T>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
 }
 
-nlohmann::json lanes_json(const std::array<LaneOutcome, lane_count>& lanes) {
+nlohmann::json lanes_json(const LaneTallies& lanes) {
   auto json = nlohmann::json::object();
-  for (Lane lane : all_lanes) json[std::string(name(lane))] = name(lanes[static_cast<std::size_t>(lane)]);
+  for (Lane lane : all_lanes) json[std::string(name(lane))] = name(lanes[static_cast<std::size_t>(lane)].outcome());
+  return json;
+}
+
+// Of the lanes that are `partly` there: at how many steps they were compared, and at how many not.
+nlohmann::json partly_json(const LaneTallies& lanes) {
+  auto json = nlohmann::json::object();
+  for (Lane lane : all_lanes) {
+    const LaneTally& tally = lanes[static_cast<std::size_t>(lane)];
+    if (tally.outcome() != LaneOutcome::partly) continue;
+    json[std::string(name(lane))] = {{"compared", tally.compared()}, {"missed", tally.missed()}};
+  }
   return json;
 }
 
@@ -88,6 +99,8 @@ std::string_view name(LaneOutcome outcome) {
       return "equal";
     case LaneOutcome::differs:
       return "differs";
+    case LaneOutcome::partly:
+      return "partly";
     case LaneOutcome::absent:
       return "absent";
     case LaneOutcome::given:
@@ -106,6 +119,7 @@ nlohmann::json to_json(const Verdict& verdict) {
   json["tensor"] = or_null(verdict.tensor);
   json["operator"] = or_null(verdict.op);
   json["lanes"] = lanes_json(verdict.lanes);
+  json["partly"] = partly_json(verdict.lanes);
   json["steps_compared"] = verdict.steps_compared;
   json["method"] = verdict.method;
   json["evidence"] = verdict.evidence;

@@ -33,26 +33,28 @@ std::string headline(const Verdict& verdict) {
   return line;
 }
 
-std::string_view sign(LaneOutcome outcome) {
-  switch (outcome) {
+std::string sign(const LaneTally& tally) {
+  switch (tally.outcome()) {
     case LaneOutcome::equal:
       return "=";
     case LaneOutcome::differs:
       return "!=";
     case LaneOutcome::given:
       return "given";
+    case LaneOutcome::partly:
+      return fmt::format("partly ({} of {})", tally.compared(), tally.compared() + tally.missed());
     default:
       return "-";
   }
 }
 
-// "weights_in =  rng =  batch !=": lanes that no step had are left out.
-std::string lane_line(const std::array<LaneOutcome, lane_count>& lanes) {
+// "weights_in =  rng =  batch partly (10 of 40)": lanes that no step had are left out.
+std::string lane_line(const LaneTallies& lanes) {
   std::string line;
   for (Lane lane : all_lanes) {
-    const LaneOutcome outcome = lanes[static_cast<std::size_t>(lane)];
-    if (outcome == LaneOutcome::not_compared) continue;
-    line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name(lane), sign(outcome));
+    const LaneTally& tally = lanes[static_cast<std::size_t>(lane)];
+    if (tally.outcome() == LaneOutcome::not_compared) continue;
+    line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name(lane), sign(tally));
   }
   return line;
 }

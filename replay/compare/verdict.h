@@ -39,9 +39,30 @@ enum class Cause : std::uint8_t {
 };
 [[nodiscard]] std::string_view name(Cause cause);
 
-// How a lane fared over the steps compared.
-enum class LaneOutcome : std::uint8_t { not_compared, equal, differs, absent, given };
+// How a lane fared over the steps compared. `partly`: equal wherever both sides captured it, but at other steps one
+// side did not, so it must not read as equal.
+enum class LaneOutcome : std::uint8_t { not_compared, equal, differs, partly, absent, given };
 [[nodiscard]] std::string_view name(LaneOutcome outcome);
+
+// How often a lane was met in which way. A lane that is off its schedule on a side counts as absent: both sides follow
+// the schedule, and segments and anchors may add to it.
+struct LaneTally {
+  std::uint64_t equal = 0;
+  std::uint64_t differs = 0;
+  std::uint64_t one_sided = 0;  // captured on one side, absent on the other although it was due
+  std::uint64_t given = 0;      // to one side or both
+  std::uint64_t absent = 0;
+
+  [[nodiscard]] std::uint64_t compared() const { return equal + differs; }
+  [[nodiscard]] std::uint64_t missed() const { return one_sided + given; }  // due, and not compared
+  [[nodiscard]] LaneOutcome outcome() const;
+};
+using LaneTallies = std::array<LaneTally, lane_count>;
+// True where at least one lane was captured on both sides at one step and equal.
+[[nodiscard]] bool any_lane_compared(const LaneTallies& lanes);
+// What a result does not speak of, one sentence a lane: lanes that were missed at some steps or at all of them, and
+// those that neither side has. `state` that neither side has is not told: most programs name none.
+[[nodiscard]] std::vector<std::string> lane_limits(const LaneTallies& lanes);
 
 struct Verdict {
   Outcome outcome = Outcome::incomparable;
@@ -51,7 +72,7 @@ struct Verdict {
   std::optional<Lane> lane;  // first that differs, in causal order
   std::string tensor;        // label of the first that differs in that lane; empty: unknown
   std::string op;            // "operator" in JSON; empty: unknown
-  std::array<LaneOutcome, lane_count> lanes{};
+  LaneTallies lanes{};
   std::uint64_t steps_compared = 0;
   std::string method = "exact";
   std::vector<std::string> evidence;  // sentences, most telling first
@@ -76,12 +97,10 @@ struct Difference {
 };
 
 // The first lane that differs, in causal order; nullopt where all lanes present on both sides are equal. Lanes absent
-// or given on either side are not evidence and are skipped. `lanes` (if given) takes up how each fared: over several
-// calls the most telling outcome stays (differs, then equal, then given, then absent). Names are labels: a rename is no
-// difference, except in `hyper`, whose names enter its digest.
+// or given on either side are not evidence and are skipped. `lanes` (if given) counts how each fared. Names are labels:
+// a rename is no difference, except in `hyper`, whose names enter its digest.
 [[nodiscard]] std::optional<Difference> compare(const StepRecord& a, const Layout& layout_a, const StepRecord& b,
-                                                const Layout& layout_b,
-                                                std::array<LaneOutcome, lane_count>* lanes = nullptr);
+                                                const Layout& layout_b, LaneTallies* lanes = nullptr);
 
 // The class that the table of docs/verdicts.md gives a first difference.
 [[nodiscard]] Cause classify(const Difference& difference);

@@ -96,10 +96,6 @@ void judge_end(Verdict& verdict, const Plan& plan, const Pass& pass) {
   }
 }
 
-bool any_equal(const Findings& findings) {
-  return std::find(findings.lanes.begin(), findings.lanes.end(), LaneOutcome::equal) != findings.lanes.end();
-}
-
 void say_window(Verdict& verdict, const Plan& plan, const Findings& findings) {
   say(verdict, plan.remark);
   if (plan.anchor) {
@@ -107,13 +103,6 @@ void say_window(Verdict& verdict, const Plan& plan, const Findings& findings) {
         fmt::format(
             "started from the anchor at step {}{}", plan.anchor->step,
             findings.warm_up == 0 ? "" : fmt::format("; {} warm-up steps were compared as well", findings.warm_up)));
-  }
-}
-
-void say_limits(Verdict& verdict) {
-  for (Lane lane : {Lane::rng, Lane::batch, Lane::hyper, Lane::loss, Lane::gradients}) {
-    if (verdict.lanes[static_cast<std::size_t>(lane)] != LaneOutcome::absent) continue;
-    verdict.limits.push_back(fmt::format("the lane {} is absent and was not compared", name(lane)));
   }
 }
 
@@ -131,14 +120,14 @@ Verdict judge(const StepSource& recording, const Plan& plan, const Pass& pass) {
     say(verdict, "the program sent what cannot be compared: " + pass.findings.broken);
   } else {
     judge_end(verdict, plan, pass);
-    if (verdict.outcome == Outcome::same && !any_equal(pass.findings)) {
+    if (verdict.outcome == Outcome::same && !any_lane_compared(verdict.lanes)) {
       verdict.outcome = Outcome::incomparable;
       say(verdict, "no lane was captured on both sides");
     }
   }
   say_window(verdict, plan, pass.findings);
   say_notices(verdict, pass.findings);
-  say_limits(verdict);
+  verdict.limits = lane_limits(verdict.lanes);
   return verdict;
 }
 

@@ -106,12 +106,8 @@ bool Watch::equal_by_chain(const StepRecord& mine) {
   chains_agree_ = mine.chain == recording_.chain(mine.step);
   if (!chains_agree_ || needs_record(mine)) return false;
   for (Lane lane : all_lanes) {
-    LaneOutcome& known = findings_.lanes[static_cast<std::size_t>(lane)];
-    if (mine.of(lane).status == LaneStatus::captured) {
-      known = LaneOutcome::equal;
-    } else if (known == LaneOutcome::not_compared) {
-      known = LaneOutcome::absent;
-    }
+    LaneTally& tally = findings_.lanes[static_cast<std::size_t>(lane)];
+    ++(mine.of(lane).status == LaneStatus::captured ? tally.equal : tally.absent);
   }
   return true;
 }

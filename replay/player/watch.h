@@ -37,7 +37,7 @@ struct Findings {
   std::uint64_t compared = 0;                             // asked steps compared
   std::uint64_t warm_up = 0;                              // steps before them compared
   std::uint64_t differing = 0;                            // asked steps that differ, with keep_going
-  std::array<LaneOutcome, lane_count> lanes{};
+  LaneTallies lanes{};
   std::vector<protocol::Notice> notices;
   std::optional<ClientEnd> end;
   std::vector<std::filesystem::path> dumps;

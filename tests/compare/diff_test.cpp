@@ -46,7 +46,7 @@ TEST_P(EveryLane, IsNamedWithStepTensorAndClass) {
     EXPECT_EQ(verdict.lane, expected.lane);
     EXPECT_EQ(verdict.tensor, expected.tensor);
     EXPECT_EQ(verdict.cause, expected.cause);
-    EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(expected.lane)], LaneOutcome::differs);
+    EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(expected.lane)].outcome(), LaneOutcome::differs);
   }
 }
 
@@ -87,8 +87,8 @@ TEST(Diff, EqualRunsAreTheSameOverAllSteps) {
   EXPECT_EQ(verdict.steps_compared, 50U);
   EXPECT_EQ(verdict.last_same_step, 49U);
   EXPECT_FALSE(verdict.step);
-  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::optimizer)], LaneOutcome::equal);
-  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::state)], LaneOutcome::absent);
+  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::optimizer)].outcome(), LaneOutcome::equal);
+  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::state)].outcome(), LaneOutcome::absent);
 }
 
 TEST(Diff, AnotherSeedPartsAtStepZeroAndIsAQuestionOfRng) {
@@ -286,8 +286,47 @@ TEST(DiffLanes, ALaneAbsentOnOneSideIsNoEvidenceAndIsSaid) {
   });
   const Verdict verdict = judge(MemoryRun(20), b);
   EXPECT_EQ(verdict.outcome, Outcome::same);
-  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::batch)], LaneOutcome::absent);
+  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::batch)].outcome(), LaneOutcome::absent);
   EXPECT_THAT(verdict.limits, Contains(HasSubstr("batch is absent")));
+}
+
+// A run whose program stops giving batches at some step read as `batch =`: the steps before spoke for all.
+MemoryRun without_batch_from(std::uint64_t at) {
+  return MemoryRun(40, at, [](StepRecord& record, const Layout&) {
+    record.of(Lane::batch) = LaneRecord{};
+    record.of(Lane::batch).reason = AbsentReason::batch_not_given;
+  });
+}
+
+TEST(DiffLanes, ALaneThatOneSideStoppedCapturingIsOnlyPartlyCompared) {
+  const Verdict verdict = judge(MemoryRun(40), without_batch_from(30));
+  EXPECT_EQ(verdict.outcome, Outcome::same);
+  const LaneTally& batch = verdict.lanes[static_cast<std::size_t>(Lane::batch)];
+  EXPECT_EQ(batch.outcome(), LaneOutcome::partly);
+  EXPECT_EQ(batch.compared(), 30U);
+  EXPECT_EQ(batch.one_sided, 10U);
+  EXPECT_THAT(verdict.limits, Contains("the lane batch was compared at 30 steps; at 10 steps only one side has it"));
+}
+
+TEST(DiffLanes, ALaneThatOneSideLacksAtTheDivergenceIsPartlyCompared) {
+  MemoryRun b = without_batch_from(30);
+  for (StepRecord& record : b.records()) {
+    if (record.step >= 30) testing::spoil(record, Lane::loss, 0, b.table());
+  }
+  b.seal();
+  const Verdict verdict = judge(MemoryRun(40), b);
+  EXPECT_EQ(verdict.step, 30U);
+  EXPECT_EQ(verdict.lane, Lane::loss);
+  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::batch)].outcome(), LaneOutcome::partly);
+}
+
+TEST(DiffLanes, AnOptimizerReadBesidesItsScheduleOnOneSideIsNothingMissed) {
+  MemoryRun b(40);
+  b.records()[20].of(Lane::optimizer) = b.records()[16].of(Lane::optimizer);  // a segment's first step, an anchor
+  b.seal();
+  const Verdict verdict = judge(MemoryRun(40), b);
+  EXPECT_EQ(verdict.outcome, Outcome::same);
+  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::optimizer)].outcome(), LaneOutcome::equal);
 }
 
 TEST(DiffLanes, WhereNoLaneIsOnBothSidesNothingIsTheSame) {

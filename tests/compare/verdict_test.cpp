@@ -20,8 +20,9 @@ Verdict diverged() {
   verdict.last_same_step = 136;
   verdict.lane = Lane::gradients;
   verdict.tensor = "head.weight";
-  verdict.lanes[static_cast<std::size_t>(Lane::rng)] = LaneOutcome::equal;
-  verdict.lanes[static_cast<std::size_t>(Lane::gradients)] = LaneOutcome::differs;
+  verdict.lanes[static_cast<std::size_t>(Lane::rng)].equal = 138;
+  verdict.lanes[static_cast<std::size_t>(Lane::batch)] = {.equal = 100, .one_sided = 38};
+  verdict.lanes[static_cast<std::size_t>(Lane::gradients)] = {.equal = 137, .differs = 1};
   verdict.steps_compared = 138;
   verdict.evidence = {"1 of 262 tensors differs"};
   verdict.suspects = {"train.py changed"};
@@ -52,6 +53,8 @@ TEST(VerdictJson, CarriesWhatIsKnown) {
   EXPECT_EQ(json["tensor"], "head.weight");
   EXPECT_EQ(json["lanes"]["rng"], "equal");
   EXPECT_EQ(json["lanes"]["gradients"], "differs");
+  EXPECT_EQ(json["lanes"]["batch"], "partly");
+  EXPECT_EQ(json["partly"], nlohmann::json::parse(R"({"batch": {"compared": 100, "missed": 38}})"));
   EXPECT_EQ(json["lanes"]["state"], "not_compared");
   EXPECT_EQ(json["steps_compared"], 138);
 }
@@ -61,8 +64,9 @@ TEST(VerdictText, TellsFromTheVerdictDownToTheCommand) {
   out << diverged();
   const std::string text = out.str();
   std::size_t at = 0;
-  for (const char* part : {"diverged (backward): step 137, gradients, head.weight", "step 136",
-                           "rng =  gradients !=", "1 of 262", "train.py", "samestep diff a b"}) {
+  for (const char* part :
+       {"diverged (backward): step 137, gradients, head.weight", "step 136",
+        "rng =  batch partly (100 of 138)  gradients !=", "1 of 262", "train.py", "samestep diff a b"}) {
     const std::size_t found = text.find(part);
     ASSERT_NE(found, std::string::npos) << part << " in\n" << text;
     EXPECT_GE(found, at) << part;

@@ -93,6 +93,21 @@ TEST(Judge, AnEditOfWeightsInTheWindowOnlyIsFoundAlthoughChainsBeganInTheMiddle)
   EXPECT_EQ(judge(recording, plan, play(recording, program, plan)).outcome, Outcome::same);
 }
 
+// Steps that a program once gave its batches for spoke for those where it no longer did.
+TEST(Judge, ALaneThatTheProgramNoLongerCapturesIsOnlyPartlyCompared) {
+  const MemoryRun recording(40);
+  const MemoryRun program(40, 24, [](StepRecord& record, const Layout&) {
+    record.of(Lane::batch) = LaneRecord{};
+    record.of(Lane::batch).reason = AbsentReason::batch_not_given;
+  });
+  const Plan plan = plan_from(20, 20, 30);
+  const Verdict verdict = judge(recording, plan, play(recording, program, plan));
+  EXPECT_EQ(verdict.outcome, Outcome::same);
+  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::batch)].outcome(), LaneOutcome::partly);
+  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::loss)].outcome(), LaneOutcome::equal);
+  EXPECT_THAT(verdict.limits, Contains("the lane batch was compared at 4 steps; at 6 steps only one side has it"));
+}
+
 TEST(Confirm, TwoReplaysThatAgreeLeaveItDiverged) {
   const MemoryRun recording(40);
   const Plan plan = plan_from(20, 20, 30);
