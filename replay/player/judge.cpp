@@ -170,7 +170,13 @@ void confirm(Verdict& verdict, const Plan& plan, const Pass& first, const Pass& 
   }
   verdict.outcome = Outcome::flaky;
   verdict.cause = Cause::nondeterministic;
-  if (!second.findings.difference) {
+  if (!second.findings.difference && reached < plan.to) {
+    insert_first(verdict, fmt::format("a second replay of the same window gave the recorded bits at step {}, so those "
+                                      "of the first do not repeat; it ended before step {} of {} to {} ({})",
+                                      step, reached, plan.from, plan.to - 1, session_end(second)));
+    verdict.limits.push_back(
+        fmt::format("that only step {} was corrupted: the second replay did not come to the window's end", step));
+  } else if (!second.findings.difference) {
     insert_first(verdict,
                  fmt::format("one-off: a second replay of the same window gave the recorded bits at every step; "
                              "step {} was corrupted once and did not come back (faulty hardware?)",

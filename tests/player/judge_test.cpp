@@ -138,6 +138,21 @@ TEST(Confirm, ASecondReplayThatReproducesTheRecordingMakesItAOneOff) {
   EXPECT_THAT(verdict.evidence.front(), HasSubstr("one-off"));
 }
 
+// It was said to have given the recorded bits "at every step" however far it came.
+TEST(Confirm, ASecondReplayThatDiesBehindTheStepIsToldAsFarAsItCame) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  const Pass pass = play(recording, spoilt_at(25, Lane::loss), plan);
+  Verdict verdict = judge(recording, plan, pass);
+  Plan shorter = plan;
+  shorter.to = 27;
+  confirm(verdict, plan, pass, play(recording, recording, shorter));
+  EXPECT_EQ(verdict.outcome, Outcome::flaky);
+  EXPECT_THAT(verdict.evidence, Each(Not(HasSubstr("at every step"))));
+  EXPECT_THAT(verdict.evidence.front(), HasSubstr("it ended before step 27 of 20 to 29"));
+  EXPECT_THAT(verdict.limits, Contains(HasSubstr("did not come to the window's end")));
+}
+
 TEST(Confirm, ASecondReplayThatDiesBeforeTheStepProvesNothing) {
   const MemoryRun recording(40);
   const Plan plan = plan_from(20, 20, 30);
