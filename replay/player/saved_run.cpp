@@ -6,8 +6,8 @@
 #include <chrono>
 #include <random>
 
-#include "replay/checkpoint/safetensors.h"
 #include "replay/run/format.h"
+#include "replay/run/run_files.h"
 
 namespace samestep {
 namespace {
@@ -25,10 +25,6 @@ std::string random_id() {
 std::size_t slots_for(const StepRecord& record) {
   constexpr std::size_t least = 8;  // twice what is there: later steps may have more micro-batches
   return std::max({least, 2 * record.of(Lane::batch).items.size(), 2 * record.of(Lane::loss).items.size()});
-}
-
-Digest file_digest(const std::filesystem::path& file) {
-  return digest(MappedFile(file).bytes());
 }
 
 }  // namespace
