@@ -30,14 +30,6 @@ Verdict tampered(const TamperedInput& error) {
   return verdict;
 }
 
-std::string quoted(const std::string& word) {
-  const std::string plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
-  std::string text = "'";
-  for (char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 }  // namespace
 
 void print(const nlohmann::json& json) {
@@ -62,12 +54,6 @@ int guarded(bool json, const std::function<int()>& verb) {
   } catch (const std::exception& error) {
     return fail(json, error.what());
   }
-}
-
-std::string command_line(const std::vector<std::string>& words) {
-  std::string line;
-  for (const std::string& word : words) line += (line.empty() ? "" : " ") + quoted(word);
-  return line;
 }
 
 std::string footer(const std::string& example, const std::string& exit_codes) {

@@ -4,7 +4,6 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
 #include "replay/compare/verdict.h"
 
@@ -17,9 +16,6 @@ void print(const nlohmann::json& json);
 // Runs `verb`, which returns an exit code. TamperedInput becomes the verdict `tampered` (exit 4); BrokenInput and what
 // else the machine throws one line "samestep: ..." (exit 2), with --json besides {"error": ...} on standard output.
 int guarded(bool json, const std::function<int()>& verb);
-
-// "samestep diff 'my run' other": words as a shell takes them.
-[[nodiscard]] std::string command_line(const std::vector<std::string>& words);
 
 // The help's last lines: an example and the exit codes.
 [[nodiscard]] std::string footer(const std::string& example, const std::string& exit_codes);

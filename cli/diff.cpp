@@ -10,7 +10,10 @@
 #include "cli/answer.h"
 #include "cli/verbs.h"
 #include "replay/compare/environment.h"
+#include "replay/compare/search.h"
 #include "replay/player/anchor_bytes.h"
+#include "replay/player/command.h"
+#include "replay/player/sessions.h"
 #include "replay/run/run_reader.h"
 
 namespace samestep::cli {
@@ -36,19 +39,35 @@ std::string ended(const RunReader& run, std::uint32_t rank) {
   return how;
 }
 
+// Of the sessions that recorded the step in question; where all is the same, of all that recorded a common step.
+std::vector<EnvironmentDifference> differences_around(const Verdict& verdict, const RunReader& a, const RunReader& b) {
+  std::vector<EnvironmentDifference> found;
+  const StepRange range = common_steps(a, b);
+  if (range.empty()) return found;
+  std::set<std::uint64_t> steps{step_in_question(verdict, range)};
+  if (verdict.outcome == Outcome::same) {
+    for (const RunReader* run : {&a, &b}) {
+      const std::vector<std::uint64_t> parts = parts_of(*run, range);
+      steps.insert(parts.begin(), parts.end());
+    }
+  }
+  for (const std::uint64_t step : steps) {
+    add_differences(found, environment_differences(surroundings_at(a, step), surroundings_at(b, step)));
+  }
+  return found;
+}
+
 Verdict diff_rank(const DiffOptions& options, std::uint32_t rank) {
-  const RunReader a(options.a, rank);
+  RunReader a(options.a, rank);
   std::optional<RunReader> other;  // one process holds a log open once: a run against itself shares its reader
   if (!std::filesystem::equivalent(options.a, options.b)) other.emplace(options.b, rank);
-  const RunReader& b = other ? *other : a;
+  RunReader& b = other ? *other : a;
   const std::string suffix = rank == 0 ? "" : fmt::format(" (rank {})", rank);
   Verdict verdict = diff({a, "A" + suffix, ended(a, rank)}, {b, "B" + suffix, ended(b, rank)});
-  weigh_environment(verdict,
-                    environment_differences(surroundings(a.manifest(), rank), surroundings(b.manifest(), rank)),
-                    options.ignore_environment);
+  weigh_environment(verdict, differences_around(verdict, a, b), options.ignore_environment);
   if (verdict.outcome == Outcome::same) {  // a diverging answer needs no proof that the rest is whole
-    check_run(a);
-    check_run(b);
+    with_named_anchors(a, [&] { check_run(a); });
+    with_named_anchors(b, [&] { check_run(b); });
   }
   return verdict;
 }
@@ -76,7 +95,7 @@ int run_diff(const DiffOptions& options) {
     if (Verdict next = diff_rank(options, rank); more_telling(next, verdict)) verdict = std::move(next);
   }
   if (verdict.outcome == Outcome::same && ranks != others) verdict = structure(ranks, others);
-  verdict.reproduce = command_line({"samestep", "diff", options.a, options.b});
+  verdict.reproduce = shell_words({"samestep", "diff", options.a, options.b});
   return answer(verdict, options.json);
 }
 

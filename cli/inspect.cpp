@@ -7,6 +7,8 @@
 #include "cli/answer.h"
 #include "cli/plot.h"
 #include "cli/verbs.h"
+#include "replay/player/command.h"
+#include "replay/player/sessions.h"
 #include "replay/run/run_reader.h"
 
 namespace samestep::cli {
@@ -185,7 +187,7 @@ std::string command_of(const RunReader& run) {
   if (argv.is_array()) {
     for (const auto& word : argv) words.push_back(word.is_string() ? word.get<std::string>() : word.dump());
   }
-  return words.empty() ? "(unknown)" : command_line(words);
+  return words.empty() ? "(unknown)" : shell_words(words);
 }
 
 void print_head(const RunReader& run, const InspectOptions& options) {

@@ -224,12 +224,21 @@ std::string describe(const EnvironmentDifference& difference) {
   return fmt::format("{} changed: digest {} against {}", difference.item, difference.a, difference.b);
 }
 
-Surroundings surroundings(const Manifest& manifest, std::uint32_t rank) {
-  Surroundings result{.what = manifest.what};
-  for (const SegmentEntry& segment : manifest.segments) {
-    if (segment.rank == rank && !segment.environment.empty()) result.environment = segment.environment;
+const nlohmann::json& session_of(const Manifest& manifest, const SegmentEntry& segment) {
+  const auto here = std::ranges::find_if(manifest.segments, [&](const SegmentEntry& entry) {
+    return entry.rank == segment.rank && entry.number == segment.number;
+  });
+  const auto place = static_cast<std::uint64_t>(here - manifest.segments.begin());
+  const nlohmann::json* session = &manifest.what;
+  for (const nlohmann::json& next : field(manifest.what, "continued")) {
+    const nlohmann::json& before = field(next, "segments_before");
+    if (before.is_number_unsigned() && before.get<std::uint64_t>() <= place) session = &next;
   }
-  return result;
+  return *session;
+}
+
+Surroundings surroundings(const Manifest& manifest, const SegmentEntry& segment) {
+  return {.what = session_of(manifest, segment), .environment = segment.environment};
 }
 
 std::vector<EnvironmentDifference> environment_differences(const Surroundings& a, const Surroundings& b) {
@@ -246,6 +255,12 @@ std::vector<EnvironmentDifference> environment_differences(const Surroundings& a
   compare_files(found, files_of(field(a.what, "files")), files_of(field(b.what, "files")));
   compare_values(found, Kind::told, told_of(a.what), told_of(b.what), false);
   return found;
+}
+
+void add_differences(std::vector<EnvironmentDifference>& found, const std::vector<EnvironmentDifference>& more) {
+  for (const EnvironmentDifference& difference : more) {
+    if (std::ranges::find(found, difference) == found.end()) found.push_back(difference);
+  }
 }
 
 void weigh_environment(Verdict& verdict, const std::vector<EnvironmentDifference>& differences,

@@ -20,18 +20,25 @@ struct EnvironmentDifference {
   Kind kind = Kind::setting;
   std::string item;  // "threads.intra", "/home/a/train.py"
   std::string a, b;  // the values; "(none)" where one side lacks it
+  friend bool operator==(const EnvironmentDifference&, const EnvironmentDifference&) = default;
 };
 // "OMP_NUM_THREADS: 2 against 1"
 [[nodiscard]] std::string describe(const EnvironmentDifference& difference);
 
-// One run as this comparison sees it: the manifest's `what` and the `environment` of the rank's last segment.
+// What was run when a segment was recorded: the manifest's `what`, or, where the run was continued since, the entry of
+// `what.continued` whose session made it. Command, folder, pins, settings and files are all a session's own.
+[[nodiscard]] const nlohmann::json& session_of(const Manifest& manifest, const SegmentEntry& segment);
+
+// One step's recording as this comparison sees it: its session and the `environment` of its segment.
 struct Surroundings {
   nlohmann::json what = nlohmann::json::object();
   nlohmann::json environment = nlohmann::json::object();
 };
-[[nodiscard]] Surroundings surroundings(const Manifest& manifest, std::uint32_t rank = 0);
+[[nodiscard]] Surroundings surroundings(const Manifest& manifest, const SegmentEntry& segment);
 
 [[nodiscard]] std::vector<EnvironmentDifference> environment_differences(const Surroundings& a, const Surroundings& b);
+// Adds those of `more` that are not there yet.
+void add_differences(std::vector<EnvironmentDifference>& found, const std::vector<EnvironmentDifference>& more);
 
 // Joins them to a verdict. `same`: evidence says in spite of what. `diverged`: files become suspects; where a setting
 // differs the outcome becomes `incomparable`, class `environment`, unless `ignore_environment`.

@@ -29,10 +29,10 @@ void write_all(int file, std::span<const std::byte> bytes, const std::string& or
   }
 }
 
-Descriptor memory_copy(const std::filesystem::path& file) {
+Descriptor memory_copy(const HeldAnchor& anchor) {
   Descriptor copy(::memfd_create("samestep-anchor", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!copy) throw BrokenInput(fmt::format("Making room for the anchor failed: {}.", std::strerror(errno)));
-  write_all(copy.get(), MappedFile(file).bytes(), file.string());
+  write_all(copy.get(), MappedFile(anchor.file.get(), anchor.path.string()).bytes(), anchor.path.string());
   if (::fcntl(copy.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
     throw BrokenInput(fmt::format("Sealing the anchor's copy failed: {}.", std::strerror(errno)));
   }
@@ -64,14 +64,42 @@ void name_edit(const RunReader& run, const AnchorEntry& anchor) {
 
 }  // namespace
 
-Descriptor verified_anchor(const RunReader& run, const AnchorEntry& anchor) {
-  const std::filesystem::path file = run_file(run.path(), anchor.file);
-  Descriptor copy = memory_copy(file);
-  const MappedFile bytes(copy.get(), file.string());
-  if (digest(bytes.bytes()) == anchor.digest) return copy;
-  name_edit(run, anchor);
+HeldAnchor hold_anchor(const RunReader& run, const AnchorEntry& anchor) {
+  HeldAnchor held{anchor, run_file(run.path(), anchor.file), Descriptor()};
+  held.file.reset(::open(held.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (held.file) return held;
+  throw BrokenInput(fmt::format("Opening the anchor {} failed: {}.", held.path.string(), std::strerror(errno)));
+}
+
+Descriptor verified_anchor(const RunReader& run, const HeldAnchor& anchor) {
+  Descriptor copy = memory_copy(anchor);
+  const Digest found = digest(MappedFile(copy.get(), anchor.path.string()).bytes());
+  if (found == anchor.entry.digest) return copy;
+  name_edit(run, anchor.entry);
   throw TamperedInput(fmt::format("The anchor {} is not what was recorded: its digest is {}, the manifest says {}.",
-                                  file.string(), digest(bytes.bytes()).hex(), anchor.digest.hex()));
+                                  anchor.path.string(), found.hex(), anchor.entry.digest.hex()));
+}
+
+bool is_still_named(const RunReader& run, const AnchorEntry& anchor) {
+  const Manifest now = read_manifest(run.path());
+  return std::ranges::any_of(now.anchors, [&](const AnchorEntry& entry) {
+    return entry.file == anchor.file && entry.digest == anchor.digest;
+  });
+}
+
+void with_named_anchors(RunReader& run, const std::function<void()>& read) {
+  constexpr int enough = 10;  // a recorder that thins faster than a run can be read is none of ours
+  for (int attempt = 1;; ++attempt) {
+    try {
+      return read();
+    } catch (const BrokenInput&) {
+      const auto& known = run.manifest().anchors;
+      const bool all_named =
+          std::ranges::all_of(known, [&](const AnchorEntry& anchor) { return is_still_named(run, anchor); });
+      if (all_named || attempt == enough) throw;
+    }
+    run.refresh();
+  }
 }
 
 void check_run(const RunReader& run) {

@@ -1,7 +1,6 @@
 #include "replay/player/command.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,16 +10,6 @@
 
 namespace samestep {
 namespace {
-
-std::vector<std::string> recorded_command(const nlohmann::json& what) {
-  std::vector<std::string> words;
-  const auto argv = what.is_object() && what.contains("argv") ? what["argv"] : nlohmann::json();
-  if (!argv.is_array()) return words;
-  for (const auto& word : argv) {
-    if (word.is_string()) words.push_back(word.get<std::string>());
-  }
-  return words;
-}
 
 // The manifest names the program to start, so it must be the caller's own word.
 void refuse_another_users(const ReplayOptions& options) {
@@ -33,24 +22,32 @@ void refuse_another_users(const ReplayOptions& options) {
                   options.run.string(), status.st_uid, options.run.string()));
 }
 
-std::vector<std::string> choose_command(const Manifest& manifest, const ReplayOptions& options) {
+std::vector<std::string> choose_command(const nlohmann::json& recorded, const ReplayOptions& options) {
   if (!options.command.empty()) return options.command;
   refuse_another_users(options);
-  std::vector<std::string> words = recorded_command(manifest.what);
+  std::vector<std::string> words = recorded_command(recorded);
   if (words.empty()) throw BrokenInput("The run holds no command. Give one: samestep replay RUN -- COMMAND");
   return words;
 }
 
-std::filesystem::path choose_folder(const Manifest& manifest, const ReplayOptions& options) {
+std::filesystem::path choose_folder(const nlohmann::json& recorded, const ReplayOptions& options) {
   if (options.cwd) return *options.cwd;
   if (!options.command.empty()) return {};  // another command is meant from where it is typed
-  const auto& what = manifest.what;
-  if (!what.is_object() || !what.contains("cwd") || !what["cwd"].is_string()) return {};
-  std::filesystem::path folder = what["cwd"].get<std::string>();
+  if (!recorded.is_object() || !recorded.contains("cwd") || !recorded["cwd"].is_string()) return {};
+  std::filesystem::path folder = recorded["cwd"].get<std::string>();
   if (!std::filesystem::is_directory(folder)) {
     throw BrokenInput(fmt::format("The recorded folder {} is not there. Choose one with --cwd DIR.", folder.string()));
   }
   return folder;
+}
+
+// Only words of letters that no shell gives a meaning go as they are.
+std::string quoted(const std::string& word) {
+  const std::string plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string text = "'";
+  for (char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
 }
 
 void override_pins(Command& command, const std::map<std::string, std::string>& set) {
@@ -74,29 +71,33 @@ void override_pins(Command& command, const std::map<std::string, std::string>& s
 
 }  // namespace
 
-Command command_for(const Manifest& manifest, const ReplayOptions& options) {
+std::vector<std::string> recorded_command(const nlohmann::json& recorded) {
+  std::vector<std::string> words;
+  const auto argv = recorded.is_object() && recorded.contains("argv") ? recorded["argv"] : nlohmann::json();
+  if (!argv.is_array()) return words;
+  for (const auto& word : argv) {
+    if (word.is_string()) words.push_back(word.get<std::string>());
+  }
+  return words;
+}
+
+Command command_for(const nlohmann::json& recorded, const ReplayOptions& options) {
   Command command;
-  command.launch.argv = choose_command(manifest, options);
-  command.launch.cwd = choose_folder(manifest, options);
-  command.pins = pins_from_manifest(manifest.what);
+  command.launch.argv = choose_command(recorded, options);
+  command.launch.cwd = choose_folder(recorded, options);
+  command.pins = pins_from_manifest(recorded);
   override_pins(command, options.set);
   command.launch.environment = changes_for(command.pins, current_environment());
-  if (!options.command.empty() && options.command != recorded_command(manifest.what)) {
-    command.remarks.push_back(fmt::format("recorded was: {}", shell_words(recorded_command(manifest.what))));
+  if (!options.command.empty() && options.command != recorded_command(recorded)) {
+    command.remarks.push_back(fmt::format("recorded was: {}", shell_words(recorded_command(recorded))));
   }
   return command;
 }
 
 std::string shell_words(const std::vector<std::string>& words) {
-  std::vector<std::string> quoted;
-  for (const std::string& word : words) {
-    const bool plain = !word.empty() && word.find_first_of(" \t\n'\"\\$&|;<>()*?[]#~`!{}") == std::string::npos;
-    std::string text = word;
-    for (std::size_t at = 0; !plain && (at = text.find('\'', at)) != std::string::npos; at += 4)
-      text.replace(at, 1, "'\\''");
-    quoted.push_back(plain ? word : "'" + text + "'");
-  }
-  return fmt::format("{}", fmt::join(quoted, " "));
+  std::string line;
+  for (const std::string& word : words) line += (line.empty() ? "" : " ") + quoted(word);
+  return line;
 }
 
 }  // namespace samestep

@@ -6,7 +6,6 @@
 #include "replay/player/player.h"
 #include "replay/recorder/launch.h"
 #include "replay/recorder/pins.h"
-#include "replay/run/manifest.h"
 
 namespace samestep {
 
@@ -16,11 +15,13 @@ struct Command {
   std::vector<std::string> remarks;  // what a reader should know before it starts: overridden pins, another command
 };
 
-// Throws BrokenInput where the run is another user's and options.command is empty, where no command was recorded, or
-// where options.set names no pin.
-[[nodiscard]] Command command_for(const Manifest& manifest, const ReplayOptions& options);
+// `recorded`: of the session whose steps are asked for. Throws BrokenInput where the run is another user's and
+// options.command is empty, where no command was recorded, or where options.set names no pin.
+[[nodiscard]] Command command_for(const nlohmann::json& recorded, const ReplayOptions& options);
+// Of such a session; empty where there is none.
+[[nodiscard]] std::vector<std::string> recorded_command(const nlohmann::json& recorded);
 
-// The shell words of a command.
+// "samestep diff 'my run' other": a command as a shell takes it.
 [[nodiscard]] std::string shell_words(const std::vector<std::string>& words);
 
 }  // namespace samestep

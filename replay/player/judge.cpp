@@ -98,6 +98,7 @@ void judge_end(Verdict& verdict, const Plan& plan, const Pass& pass) {
 
 void say_window(Verdict& verdict, const Plan& plan, const Findings& findings) {
   say(verdict, plan.remark);
+  say(verdict, plan.sessions);
   if (plan.anchor) {
     say(verdict,
         fmt::format(

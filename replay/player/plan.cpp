@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "replay/player/command.h"
+#include "replay/player/sessions.h"
 #include "replay/run/error.h"
 
 namespace samestep {
@@ -34,6 +36,20 @@ void choose_start(Plan& plan, const RunReader& recording) {
   }
 }
 
+// One command is replayed, that of the first step asked for; steps around it may be another session's.
+std::string other_session(const Plan& plan, const RunReader& recording) {
+  const nlohmann::json& own = session_at(recording, plan.from);
+  for (const std::uint64_t step : parts_of(recording, {plan.first_step, plan.to})) {
+    const nlohmann::json& session = session_at(recording, step);
+    if (&session == &own) continue;
+    return fmt::format(
+        "the steps {} to {} were recorded in several sessions; what runs is the one of step {}, and step "
+        "{} was recorded by: {}",
+        plan.first_step, plan.to - 1, plan.from, step, shell_words(recorded_command(session)));
+  }
+  return "";
+}
+
 }  // namespace
 
 Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
@@ -46,6 +62,7 @@ Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
   }
   cut_to_recording(plan, recording.first_step(), recording.end_step());
   if (plan.refusal.empty()) choose_start(plan, recording);
+  if (plan.refusal.empty()) plan.sessions = other_session(plan, recording);
   return plan;
 }
 

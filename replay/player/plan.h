@@ -13,8 +13,9 @@ struct Plan {
   std::uint64_t to = 0;
   std::uint64_t first_step = 0;  // the first that runs: the anchor's S, or the start; steps before `from` are warm-up
   std::optional<AnchorEntry> anchor;
-  std::string remark;   // empty, or how the window was cut to what was recorded
-  std::string refusal;  // not empty: nothing can be compared, and why
+  std::string remark;    // empty, or how the window was cut to what was recorded
+  std::string sessions;  // empty, or that the window holds steps of several sessions
+  std::string refusal;   // not empty: nothing can be compared, and why
 };
 
 // Throws BrokenInput where from >= to is asked for.

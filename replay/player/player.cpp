@@ -12,6 +12,7 @@
 #include "replay/player/plan.h"
 #include "replay/player/present.h"
 #include "replay/player/saved_run.h"
+#include "replay/player/sessions.h"
 #include "replay/player/tensor_files.h"
 #include "replay/recorder/server.h"
 #include "replay/run/error.h"
@@ -29,6 +30,7 @@ struct Stage {
   const RunReader& recording;
   const Command& command;
   std::filesystem::path folder;
+  const HeldAnchor* anchor = nullptr;  // of the plan; nullptr: from the start
 };
 
 WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump_step, const std::string& suffix) {
@@ -41,9 +43,9 @@ WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump
   return options;
 }
 
-Pass run_pass(const Stage& stage, const Plan& plan, WatchOptions options) {
+Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, WatchOptions options) {
   Descriptor anchor;
-  if (plan.anchor) anchor = verified_anchor(stage.recording, *plan.anchor);
+  if (held != nullptr) anchor = verified_anchor(stage.recording, *held);
   const auto output = stage.folder / fmt::format("output{}.txt", options.dump_suffix);
   Watch watch(stage.recording, plan, std::move(anchor), std::move(options));
   Server server(watch);
@@ -87,10 +89,11 @@ void probe_after(Verdict& verdict, const Stage& stage, const std::vector<Environ
   if (verdict.outcome != Outcome::diverged || !verdict.lane || !is_computed(*verdict.lane)) return;
   if (!differences.empty() || verdict.cause == Cause::structure) return;
   const auto after = plan_after(stage, *verdict.step);
-  if (after) {
+  if (after && is_still_named(stage.recording, *after->anchor)) {
+    const HeldAnchor held = hold_anchor(stage.recording, *after->anchor);
     stage.options.say(fmt::format("nothing around the run has changed; replaying steps {} to {} as well", after->from,
                                   after->to - 1));
-    const Pass pass = run_pass(stage, *after, watch_options(stage, std::nullopt, "-after"));
+    const Pass pass = run_pass(stage, *after, &held, watch_options(stage, std::nullopt, "-after"));
     if (judge(stage.recording, *after, pass).outcome == Outcome::same) return call_one_off(verdict, *after);
   }
   verdict.limits.push_back(
@@ -114,6 +117,7 @@ void compare_tensors(Verdict& verdict, const Stage& stage, const Pass& first, co
   }
   for (const AnchorEntry& anchor : stage.recording.manifest().anchors) {
     if (anchor.step != difference.step + 1 || !stage.recording.is_in_line(anchor)) continue;
+    if (!is_still_named(stage.recording, anchor)) continue;
     const std::string text = tensor_difference(run_file(stage.recording.path(), anchor.file), dump, "");
     if (!text.empty()) say(verdict, fmt::format("between the anchor at step {} and the replay, {}", anchor.step, text));
   }
@@ -125,7 +129,7 @@ void replay_again(Verdict& verdict, const Stage& stage, const Plan& plan, const 
                                 name(first.findings.difference->lane)));
   WatchOptions options = watch_options(stage, step, "-again");
   options.keep_going = false;
-  const Pass second = run_pass(stage, plan, std::move(options));
+  const Pass second = run_pass(stage, plan, stage.anchor, std::move(options));
   confirm(verdict, plan, first, second);
   compare_tensors(verdict, stage, first, second);
 }
@@ -135,6 +139,7 @@ void announce(const Stage& stage, const Plan& plan, const Present& present) {
   const std::string folder = stage.command.launch.cwd.empty() ? "." : stage.command.launch.cwd.string();
   say(fmt::format("replaying {} in {}", shell_words(stage.command.launch.argv), folder));
   for (const std::string& remark : stage.command.remarks) say(remark);
+  if (!plan.sessions.empty()) say(plan.sessions);
   for (const std::string& change : present.changes()) say("changed since the recording: " + change);
   say(fmt::format("steps {} to {}, from {}; output in {}", plan.from, plan.to - 1,
                   plan.anchor ? fmt::format("the anchor at step {}", plan.anchor->step) : "the start",
@@ -167,19 +172,31 @@ std::optional<SavedRun> saved_run(const Stage& stage, const Plan& plan, const Pr
                                       has_before ? stage.recording.chain(plan.first_step - 1) : Digest{});
 }
 
+// Of the session that recorded the step in question; where all is the same, of all that recorded an asked one.
+std::vector<EnvironmentDifference> differences_around(const Verdict& verdict, const Stage& stage, const Plan& plan,
+                                                      const Surroundings& now) {
+  std::vector<EnvironmentDifference> found;
+  std::vector<std::uint64_t> steps{step_in_question(verdict, {plan.first_step, plan.to})};
+  if (verdict.outcome == Outcome::same) steps = parts_of(stage.recording, {plan.from, plan.to});
+  for (const std::uint64_t step : steps) {
+    add_differences(found, environment_differences(surroundings_at(stage.recording, step), now));
+  }
+  return found;
+}
+
 ReplayAnswer play(const Stage& stage, const Plan& plan) {
-  Present present(stage.recording.manifest(), stage.command);
+  Present present(session_at(stage.recording, plan.from), stage.command);
   announce(stage, plan, present);
   std::optional<SavedRun> saved = saved_run(stage, plan, present);
   WatchOptions options = watch_options(stage, std::nullopt, "");
   options.saved = saved ? &*saved : nullptr;
-  const Pass first = run_pass(stage, plan, std::move(options));
+  const Pass first = run_pass(stage, plan, stage.anchor, std::move(options));
   if (saved) saved->end("lost");  // where the session's end has not closed it
   ReplayAnswer answer{judge(stage.recording, plan, first), is_untestable(first), stage.folder};
   Verdict& verdict = answer.verdict;
   if (first.findings.difference) replay_again(verdict, stage, plan, first);
   if (first.findings.connected) {
-    const auto differences = present.differences(first.findings, stage.options.rank);
+    const auto differences = differences_around(verdict, stage, plan, present.surroundings(first.findings));
     probe_after(verdict, stage, differences);
     weigh_environment(verdict, differences, stage.options.ignore_environment);
   }
@@ -194,16 +211,22 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
 }  // namespace
 
 ReplayAnswer replay(const ReplayOptions& options) {
-  const RunReader recording(options.run, options.rank);
-  const Plan plan = plan_replay(recording, options);
-  check_run(recording);
+  RunReader recording(options.run, options.rank);
+  Plan plan;
+  std::optional<HeldAnchor> anchor;
+  with_named_anchors(recording, [&] {
+    plan = plan_replay(recording, options);
+    anchor.reset();
+    if (plan.anchor) anchor = hold_anchor(recording, *plan.anchor);
+    check_run(recording);
+  });
   ReplayAnswer answer;
   if (!plan.refusal.empty()) {
     answer.verdict.evidence.push_back(plan.refusal);
     return answer;
   }
-  const Command command = command_for(recording.manifest(), options);
-  return play({options, recording, command, make_replay_folder(options)}, plan);
+  const Command command = command_for(session_at(recording, plan.from), options);
+  return play({options, recording, command, make_replay_folder(options), anchor ? &*anchor : nullptr}, plan);
 }
 
 int exit_code(const ReplayAnswer& answer) {

@@ -9,9 +9,8 @@ namespace {
 
 constexpr std::chrono::seconds patience{60};  // for the digests that a replay has not finished by its end
 
-const nlohmann::json& recorded_files(const Manifest& manifest) {
+const nlohmann::json& recorded_files(const nlohmann::json& what) {
   static const nlohmann::json none = nlohmann::json::array();
-  const auto& what = manifest.what;
   return what.is_object() && what.contains("files") && what["files"].is_array() ? what["files"] : none;
 }
 
@@ -38,8 +37,8 @@ std::string change_of(const nlohmann::json& file) {
 
 }  // namespace
 
-Present::Present(const Manifest& manifest, const Command& command)
-    : manifest_(manifest),
+Present::Present(const nlohmann::json& recorded, const Command& command)
+    : recorded_(recorded),
       what_(describe_run(command.launch.argv, folder_of(command), command.pins)),
       digests_(FileDigests::default_cache()) {
   for (const NamedFile& file : files_of_command(command.launch.argv, folder_of(command))) {
@@ -50,11 +49,10 @@ Present::Present(const Manifest& manifest, const Command& command)
 
 std::vector<std::string> Present::changes() const {
   std::vector<std::string> found;
-  for (const auto& file : recorded_files(manifest_)) {
+  for (const auto& file : recorded_files(recorded_)) {
     if (std::string change = change_of(file); !change.empty()) found.push_back(std::move(change));
   }
-  const auto recorded =
-      manifest_.what.is_object() ? manifest_.what.value("revision", nlohmann::json()) : nlohmann::json();
+  const auto recorded = recorded_.is_object() ? recorded_.value("revision", nlohmann::json()) : nlohmann::json();
   const auto now = what_.value("revision", nlohmann::json());
   const std::string before = text(recorded, "commit");
   if (!before.empty() && before != text(now, "commit")) {
@@ -66,12 +64,12 @@ std::vector<std::string> Present::changes() const {
   return found;
 }
 
-std::vector<EnvironmentDifference> Present::differences(const Findings& findings, std::uint32_t rank) {
+Surroundings Present::surroundings(const Findings& findings) {
   for (const std::string& file : findings.files) digests_.add(file, "library");
   Surroundings now{what_, findings.environment};
   now.what["files"] = nlohmann::json::array();
   for (const FileDigest& file : digests_.finish(patience)) now.what["files"].push_back(to_json(file));
-  return environment_differences(surroundings(manifest_, rank), now);
+  return now;
 }
 
 }  // namespace samestep

@@ -10,18 +10,19 @@ namespace samestep {
 
 class Present {
  public:
-  // Begins to digest the recorded files and the command's. `manifest` must outlive it.
-  Present(const Manifest& manifest, const Command& command);
+  // Begins to digest the recorded files and the command's. `recorded`, of the session that is replayed, must outlive
+  // it.
+  Present(const nlohmann::json& recorded, const Command& command);
 
   // Before the start: sentences about the program, its arguments and the revision, where they changed.
   [[nodiscard]] std::vector<std::string> changes() const;
   // The manifest's `what` of the replay itself, without files.
   [[nodiscard]] const nlohmann::json& what() const { return what_; }
-  // How the recording's surroundings differ from the replay's. Waits for the digests; call it once.
-  [[nodiscard]] std::vector<EnvironmentDifference> differences(const Findings& findings, std::uint32_t rank);
+  // What the replay ran in and on, to be compared with the recording's. Waits for the digests; call it once.
+  [[nodiscard]] Surroundings surroundings(const Findings& findings);
 
  private:
-  const Manifest& manifest_;
+  const nlohmann::json& recorded_;
   nlohmann::json what_;
   std::vector<std::string> command_files_;
   FileDigests digests_;

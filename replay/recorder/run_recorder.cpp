@@ -188,6 +188,7 @@ Manifest RunRecorder::State::first_manifest() const {
   Manifest earlier = read_manifest(run);
   // Whether a segment that is "running" still runs is asked of the recorder that wrote last.
   for (const char* field : {"process", "boot_id", "host"}) earlier.what[field] = what[field];
+  what["segments_before"] = earlier.segments.size();
   earlier.what["continued"].push_back(std::move(what));
   return earlier;
 }

@@ -201,6 +201,12 @@ const Layout& RunReader::layout(std::uint64_t step) const {
   return state_->line.empty() ? state_->no_layout : state_->segments->layout(state_->segment_of(step));
 }
 
+const SegmentEntry& RunReader::segment_of(std::uint64_t step) const {
+  const Piece* piece = state_->piece_of(step);
+  if (piece == nullptr) throw BrokenInput(state_->run.string() + ": holds no step " + std::to_string(step));
+  return state_->segments[piece->segment].entry;
+}
+
 std::vector<RunReader::Point> RunReader::points(std::uint64_t begin, std::uint64_t end) const {
   std::vector<Point> points;
   for (const Piece& piece : state_->line) {

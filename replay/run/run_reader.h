@@ -32,6 +32,8 @@ class RunReader : public StepSource {
   [[nodiscard]] const Layout& layout(std::uint64_t step) const override;
   // A lane's digest as the step's row states it; zeros where it is absent. Cheap, and not checked: record() is.
   [[nodiscard]] Digest stated_digest(std::uint64_t step, Lane lane) const;
+  // The entry of the segment that gives a step. Throws BrokenInput where the run does not hold the step.
+  [[nodiscard]] const SegmentEntry& segment_of(std::uint64_t step) const;
   // Scalars of the steps [begin, end), cheaply, for curves: step, loss (sum of the items), timing.
   struct Point {
     std::uint64_t step = 0;

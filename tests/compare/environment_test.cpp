@@ -91,6 +91,29 @@ TEST(EnvironmentDifferences, WhatIsMissingIsUnknownNotDifferent) {
   EXPECT_THAT(environment_differences(Surroundings{}, Surroundings{}), IsEmpty());
 }
 
+// Two sessions of one rank, two segments each.
+Manifest continued() {
+  Manifest manifest;
+  manifest.what = {{"argv", json::array({"train"})}};
+  manifest.what["continued"].push_back({{"argv", json::array({"resume"})}, {"segments_before", 2U}});
+  for (std::uint32_t number = 0; number < 4; ++number) {
+    SegmentEntry segment;
+    segment.number = number;
+    segment.environment = {{"threads", {{"intra", number < 2 ? 2 : 1}}}};
+    manifest.segments.push_back(segment);
+  }
+  return manifest;
+}
+
+// The first session's command was joined to the last segment's environment.
+TEST(EnvironmentSessions, EachSegmentHasTheCommandOfItsOwnSession) {
+  const Manifest run = continued();
+  EXPECT_EQ(surroundings(run, run.segments[1]).what["argv"], json::array({"train"}));
+  EXPECT_EQ(surroundings(run, run.segments[1]).environment["threads"]["intra"], 2);
+  EXPECT_EQ(surroundings(run, run.segments[2]).what["argv"], json::array({"resume"}));
+  EXPECT_EQ(surroundings(run, run.segments[3]).environment["threads"]["intra"], 1);
+}
+
 TEST(EnvironmentWeight, ASettingExcusesUnequalBits) {
   Verdict verdict = diverged();
   weigh_environment(verdict, {{Kind::setting, "OMP_NUM_THREADS", "2", "1"}}, false);
