@@ -8,7 +8,6 @@
 #include "cli/plot.h"
 #include "cli/verbs.h"
 #include "replay/player/command.h"
-#include "replay/player/sessions.h"
 #include "replay/run/run_reader.h"
 
 namespace samestep::cli {
@@ -56,10 +55,10 @@ double bytes_per_step(const RunReader& run, std::uint32_t rank) {
   return steps == 0 ? 0 : static_cast<double>(log_bytes(run, rank)) / static_cast<double>(steps);
 }
 
-// A segment that is still written holds more steps than its entry says; the last one reaches to the run's end.
+// A segment that is still written holds more steps than its entry says. Other ranks' logs are not opened.
 std::uint64_t steps_of(const RunReader& run, const SegmentEntry& segment) {
-  if (segment.ended != "running" || segment.rank != 0) return segment.steps;
-  return std::max(segment.steps, run.end_step() - std::min(run.end_step(), segment.first_step));
+  if (segment.ended != "running" || segment.rank != run.rank() || segment.file.empty()) return segment.steps;
+  return run.end_of_segment(segment.number).steps;
 }
 
 nlohmann::json segment_json(const RunReader& run, const SegmentEntry& segment) {
@@ -88,6 +87,15 @@ nlohmann::json event_json(const Event& event) {
           {"step", event.step ? nlohmann::json(*event.step) : nlohmann::json()},
           {"tensor", event.tensor.empty() ? nlohmann::json() : nlohmann::json(event.tensor)},
           {"text", event.text}};
+}
+
+nlohmann::json overlap_json(const RunReader::Overlap& overlap) {
+  return {
+      {"first_step", overlap.begin},
+      {"steps", overlap.end - overlap.begin},
+      {"earlier", overlap.earlier},
+      {"later", overlap.later},
+      {"first_difference", overlap.first_difference ? nlohmann::json(*overlap.first_difference) : nlohmann::json()}};
 }
 
 // Not a number where it is not one: JSON has no infinities.
@@ -171,28 +179,29 @@ nlohmann::json to_json(const RunReader& run, const InspectOptions& options) {
                       {"log_bytes", log_bytes(run, options.rank)},
                       {"bytes_per_step", bytes_per_step(run, options.rank)},
                       {"segments", nlohmann::json::array()},
+                      {"overlaps", nlohmann::json::array()},
                       {"anchors", nlohmann::json::array()},
                       {"events", nlohmann::json::array()},
                       {"loss", loss_json(curve(run))}};
   for (const auto& segment : run.manifest().segments) json["segments"].push_back(segment_json(run, segment));
+  for (const auto& overlap : run.overlaps()) json["overlaps"].push_back(overlap_json(overlap));
   for (const auto& anchor : run.manifest().anchors) json["anchors"].push_back(anchor_json(anchor));
   for (const auto& event : run.manifest().events) json["events"].push_back(event_json(event));
   if (options.tensors) json["tensors"] = tensors_json(run);
   return json;
 }
 
-std::string command_of(const RunReader& run) {
-  const nlohmann::json argv = what_json(run, "argv");
-  std::vector<std::string> words;
-  if (argv.is_array()) {
-    for (const auto& word : argv) words.push_back(word.is_string() ? word.get<std::string>() : word.dump());
-  }
+std::string command_of(const nlohmann::json& session) {
+  const std::vector<std::string> words = recorded_command(session);
   return words.empty() ? "(unknown)" : shell_words(words);
 }
 
 void print_head(const RunReader& run, const InspectOptions& options) {
   const std::uint64_t steps = run.end_step() - run.first_step();
-  std::cout << fmt::format("run       {}\ncommand   {}\n", run.path().string(), command_of(run));
+  std::cout << fmt::format("run       {}\ncommand   {}\n", run.path().string(), command_of(run.manifest().what));
+  if (const auto sessions = what_json(run, "continued"); sessions.is_array()) {
+    for (const auto& session : sessions) std::cout << fmt::format("continued {}\n", command_of(session));
+  }
   if (const auto cwd = what_json(run, "cwd"); cwd.is_string()) {
     std::cout << fmt::format("folder    {}\n", cwd.get<std::string>());
   }
@@ -211,6 +220,16 @@ void print_segments(const RunReader& run) {
     std::cout << fmt::format("segment   rank {} segment {}: {} steps from {}, began {}, {}\n", segment.rank,
                              segment.number, steps_of(run, segment), segment.first_step, utc(segment.began_ns),
                              how == "running" ? "still running" : how);
+  }
+}
+
+void print_overlaps(const RunReader& run) {
+  for (const RunReader::Overlap& overlap : run.overlaps()) {
+    const std::string how = overlap.first_difference
+                                ? fmt::format("step {} is the first that differs", *overlap.first_difference)
+                                : "equal in every bit";
+    std::cout << fmt::format("twice     steps {} to {}, in segment {} and again in segment {}: {}\n", overlap.begin,
+                             overlap.end - 1, overlap.earlier, overlap.later, how);
   }
 }
 
@@ -270,6 +289,7 @@ int run_inspect(const InspectOptions& options) {
   }
   print_head(run, options);
   print_segments(run);
+  print_overlaps(run);
   print_anchors(run);
   print_events(run);
   print_loss(run);
