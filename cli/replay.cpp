@@ -1,5 +1,6 @@
 // `samestep replay RUN`: runs a recorded program again and says whether it did the same.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <iostream>
 
@@ -36,6 +37,10 @@ int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
   if (!arguments.cwd.empty()) options.cwd = arguments.cwd;
   take_pins(arguments);
   options.say = [](const std::string& line) { std::cerr << "samestep: " << line << std::endl; };
+  // The program's own output goes to a file, so nothing else writes to the terminal meanwhile.
+  if (::isatty(STDERR_FILENO) != 0) {
+    options.progress = [](const std::string& text) { std::cerr << "\r\033[K" << text << std::flush; };
+  }
   const ReplayAnswer result = replay(options);
   (void)answer(result.verdict, arguments.json);
   return exit_code(result);

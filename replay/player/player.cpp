@@ -40,6 +40,7 @@ WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump
   options.folder = stage.folder;
   options.dump_suffix = suffix;
   options.rank = stage.options.rank;
+  options.progress = stage.options.progress;
   return options;
 }
 
@@ -52,6 +53,7 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   Launch start = stage.command.launch;
   start.output = output;
   Ending ending = launch(start, server);
+  stage.options.progress("");
   Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines)};
   if (!pass.findings.tampered.empty()) throw TamperedInput(pass.findings.tampered);
   for (const std::string& failure : server.failures()) {

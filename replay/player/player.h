@@ -32,6 +32,8 @@ struct ReplayOptions {
   bool ignore_environment = false;
   std::uint32_t rank = 0;                                                   // the process that is compared
   std::function<void(const std::string&)> say = [](const std::string&) {};  // lines for standard error
+  // About once a second while the program runs, from another thread; "" when it has ended, before anything is said.
+  std::function<void(const std::string&)> progress = [](const std::string&) {};
 };
 
 struct ReplayAnswer {

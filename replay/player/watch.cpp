@@ -156,4 +156,10 @@ void Watch::on_end(const Client& client, const ClientEnd& end) {
   if (options_.saved != nullptr) options_.saved->end(saved_ending(end));
 }
 
+void Watch::on_tick() {
+  const std::string from = plan_.anchor ? fmt::format("the anchor at step {}", plan_.anchor->step) : "the start";
+  options_.progress(
+      fmt::format("replaying step {} of {} to {}, from {}", findings_.steps.next(), plan_.from, plan_.to - 1, from));
+}
+
 }  // namespace samestep

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,7 +23,8 @@ struct WatchOptions {
   std::optional<std::uint64_t> dump_step;  // known beforehand in a second replay
   std::filesystem::path folder;            // dumps go here
   std::string dump_suffix;                 // "" for the first replay, "-again" for the second
-  SavedRun* saved = nullptr;               // where every step is written as well; not owned
+  std::function<void(const std::string&)> progress = [](const std::string&) {};  // see ReplayOptions
+  SavedRun* saved = nullptr;  // where every step is written as well; not owned
   std::uint32_t rank = 0;
 };
 
@@ -61,6 +63,7 @@ class Watch : public Sink {
   void on_dump(const Client& client, std::uint64_t step, Descriptor file) override;
   void on_event(const Client& client, const protocol::Notice& notice) override;
   void on_end(const Client& client, const ClientEnd& end) override;
+  void on_tick() override;
 
  private:
   protocol::Ack::Answer judge(const StepRecord& mine);

@@ -187,6 +187,21 @@ TEST(Watch, ReadsOnlyChainsWhileAllAgrees) {
   EXPECT_EQ(recording.record_reads(), 14U);  // those that `play` itself asked for as the program
 }
 
+TEST(Watch, TellsHowFarItIs) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 24, 30);
+  std::string told;
+  WatchOptions options;
+  options.progress = [&](const std::string& text) { told = text; };
+  Watch watch(recording, plan, Descriptor(), options);
+  Client client;
+  (void)watch.on_hello(client);
+  watch.on_layout(client, recording.layout(0));
+  (void)watch.on_step(client, recording.record(20));
+  watch.on_tick();
+  EXPECT_EQ(told, "replaying step 21 of 24 to 29, from the anchor at step 20");
+}
+
 TEST(Watch, FollowsOneSessionOnly) {
   const MemoryRun recording(40);
   const Plan plan = plan_from(20, 20, 30);
