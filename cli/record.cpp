@@ -1,12 +1,20 @@
 // `samestep record -- COMMAND`: runs a training program and records every step of it.
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "cli/answer.h"
 #include "cli/verbs.h"
+#include "replay/player/command.h"
+#include "replay/recorder/pins.h"
+#include "replay/recorder/provenance.h"
 #include "replay/recorder/record.h"
+#include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
+#include "replay/run/run_reader.h"
 
 namespace samestep::cli {
 namespace {
@@ -14,8 +22,67 @@ namespace {
 struct RecordArguments {
   RecordOptions options;
   std::string run;
+  std::string json;  // file
   std::uint64_t anchor_budget = 0, log_budget = 0;
+  bool strict = false;
 };
+
+nlohmann::json rank_json(const std::filesystem::path& path, std::uint32_t rank) {
+  const RunReader run(path, rank);
+  const bool empty = run.end_step() == run.first_step();
+  return {{"rank", rank},
+          {"first_step", run.first_step()},
+          {"steps", run.end_step() - run.first_step()},
+          {"chain", empty ? nlohmann::json() : nlohmann::json(run.chain(run.end_step() - 1).hex())}};
+}
+
+// What the last line says, for programs.
+nlohmann::json summary(const std::filesystem::path& path, int exit_code) {
+  nlohmann::json json{{"exit_code", exit_code}, {"run", nullptr}, {"ranks", nlohmann::json::array()}};
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return json;  // the command was not started
+  const Manifest manifest = read_manifest(path);
+  json["run"] = path.string();
+  json["command_ended"] = manifest.what.value("command_ended", nlohmann::json());
+  json["events"] = manifest.events.size();
+  json["anchors"] = manifest.anchors.size();
+  json["bytes"] = bytes_of_run(path);
+  std::set<std::uint32_t> ranks;
+  for (const SegmentEntry& segment : manifest.segments) ranks.insert(segment.rank);
+  for (const std::uint32_t rank : ranks) json["ranks"].push_back(rank_json(path, rank));
+  json["next"] = shell_words({"samestep", "replay", path.string()});
+  return json;
+}
+
+// Standard output is the command's, so the object goes to a file; made before the start, so that a folder that is not
+// there is told while nothing is lost.
+std::ofstream open_json(const std::string& file) {
+  if (file == "-") {
+    throw BrokenInput("--json -: standard output belongs to the command. Name a file: --json FILE");
+  }
+  std::ofstream out(file);
+  if (!out) throw BrokenInput(fmt::format("--json {}: it cannot be written", file));
+  return out;
+}
+
+void write_json(std::ofstream& out, const nlohmann::json& json) {
+  out << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+}
+
+// The object's place is known before the command starts, thus the run's.
+int record_with_json(RecordOptions& options, const std::string& file) {
+  std::ofstream out = open_json(file);
+  try {
+    if (options.run.empty()) options.run = make_default_run(options.cwd, options.argv.front(), utc_now_ns());
+    const std::filesystem::path path = std::filesystem::absolute(options.run).lexically_normal();
+    const int code = record(options);
+    write_json(out, summary(path, code));
+    return code;
+  } catch (const std::exception& error) {
+    write_json(out, {{"exit_code", exit_usage}, {"error", error.what()}});
+    throw;
+  }
+}
 
 int run_record(RecordArguments& arguments, const CLI::App& verb) {
   RecordOptions& options = arguments.options;
@@ -24,7 +91,9 @@ int run_record(RecordArguments& arguments, const CLI::App& verb) {
   if (verb.count("--anchor-budget") > 0) options.anchor_budget = arguments.anchor_budget;
   if (verb.count("--log-budget") > 0) options.log_budget = arguments.log_budget;
   if (options.continue_run && options.run.empty()) throw BrokenInput("--continue needs the run to add to: --run DIR");
-  return record(options);
+  // A pin like any other: the manifest keeps it, and a replay re-creates it.
+  if (arguments.strict) ::setenv(strict_variable, "1", 1);
+  return arguments.json.empty() ? record(options) : record_with_json(options, arguments.json);
 }
 
 void add_options(CLI::App* verb, RecordArguments& arguments) {
@@ -42,6 +111,9 @@ void add_options(CLI::App* verb, RecordArguments& arguments) {
   verb->add_option("--log-budget", arguments.log_budget,
                    "thin the detail of the steps that follow when the log passes this (default: 1 GiB)")
       ->transform(CLI::AsSizeValue(false));
+  verb->add_flag("--strict", arguments.strict,
+                 "what torch cannot do deterministically is an error, not a warning; a replay repeats that");
+  verb->add_option("--json", arguments.json, "write one JSON object to this file at the end")->type_name("FILE");
   verb->add_flag("--fresh-digests", options.fresh_digests, "read every file again, even those known unchanged");
   verb->add_option("COMMAND", options.argv, "after --: the program to run, and its arguments")->required();
 }

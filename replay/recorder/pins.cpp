@@ -41,6 +41,7 @@ constexpr std::array pin_names{threads,
                                "ONEDNN_MAX_CPU_ISA",
                                "OPENBLAS_CORETYPE",
                                "OPENBLAS_NUM_THREADS",
+                               strict_variable,
                                "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"};
 
 // Steer computing, or say which job this is; a name that ends in '_' stands for all that begin with it.

@@ -18,6 +18,9 @@
 
 namespace samestep {
 
+// Not empty and not "0": what torch cannot do deterministically is an error in the program, not a warning.
+inline constexpr const char* strict_variable = "SAMESTEP_STRICT";
+
 using Environment = std::map<std::string, std::string>;
 // Of this process.
 [[nodiscard]] Environment current_environment();

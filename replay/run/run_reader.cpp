@@ -202,9 +202,7 @@ const Layout& RunReader::layout(std::uint64_t step) const {
 }
 
 const SegmentEntry& RunReader::segment_of(std::uint64_t step) const {
-  const Piece* piece = state_->piece_of(step);
-  if (piece == nullptr) throw BrokenInput(state_->run.string() + ": holds no step " + std::to_string(step));
-  return state_->segments[piece->segment].entry;
+  return state_->segments->entry(state_->segment_of(step));
 }
 
 std::vector<RunReader::Point> RunReader::points(std::uint64_t begin, std::uint64_t end) const {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -206,6 +207,106 @@ TEST_F(Cli, AWindowSavedIsJudgedOnItsSteps) {
 TEST_F(Cli, ReplayOfWhatDoesNotStartExits125) {
   write("a");
   EXPECT_EQ(samestep("replay a -- /nowhere/trainer").code, 125);
+}
+
+TEST_F(Cli, RecordLeavesStandardOutputToTheCommandAndPutsJsonIntoAFile) {
+  const Answer refused = samestep("record --json - -- true");
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.error, HasSubstr("standard output belongs to the command"));
+  const Answer answer = samestep("record --json told --anchor-every 10 -- " SAMESTEP_TINY_TRAINER " --say hello");
+  EXPECT_EQ(answer.code, 0) << answer.error;
+  EXPECT_EQ(answer.out, "hello\n");
+  const json told = json::parse(text_of(folder_ / "told"));
+  EXPECT_EQ(told["exit_code"], 0);
+  EXPECT_EQ(told["ranks"][0]["steps"], 40);
+  EXPECT_EQ(told["anchors"], 4);
+  EXPECT_EQ(samestep(told["next"].get<std::string>().substr(std::string("samestep ").size())).code, 0);
+}
+
+TEST_F(Cli, RecordOfWhatCannotBeStartedSaysSoInJson) {
+  EXPECT_EQ(samestep("record --json told -- /nowhere/trainer").code, 127);
+  const json told = json::parse(text_of(folder_ / "told"));
+  EXPECT_EQ(told["exit_code"], 127);
+  EXPECT_TRUE(told["run"].is_null());
+}
+
+TEST_F(Cli, StrictIsRecordedAndReplayed) {
+  const std::string program = "sh -c 'echo strict=$SAMESTEP_STRICT; exec " SAMESTEP_TINY_TRAINER "'";
+  EXPECT_EQ(samestep("record --strict --run a -- " + program).out, "strict=1\n");
+  EXPECT_EQ(samestep("replay a --save kept").code, 0);
+  EXPECT_EQ(text_of(folder_ / "kept/output.txt"), "strict=1\n");
+}
+
+TEST_F(Cli, InspectTellsStepsThatAreHeldTwice) {
+  ASSERT_EQ(samestep("record --run a -- " SAMESTEP_TINY_TRAINER " --steps 20").code, 0);
+  ASSERT_EQ(samestep("record --run a --continue -- " SAMESTEP_TINY_TRAINER " --steps 30 --back-to 12").code, 0);
+  const json shown = json::parse(samestep("inspect a --json").out);
+  ASSERT_EQ(shown["overlaps"].size(), 1U);
+  EXPECT_EQ(shown["overlaps"][0]["first_step"], 12);
+  EXPECT_EQ(shown["overlaps"][0]["steps"], 8);
+  EXPECT_TRUE(shown["overlaps"][0]["first_difference"].is_null());
+  const Answer text = samestep("inspect a");
+  EXPECT_THAT(text.out, HasSubstr("twice     steps 12 to 19, in segment 0 and again in segment 1: equal in every bit"));
+  EXPECT_THAT(text.out, HasSubstr("continued " SAMESTEP_TINY_TRAINER " --steps 30"));
+}
+
+// A recording that stands before its step 30 until it is let go on.
+class LiveRun : public Cli {
+ protected:
+  void SetUp() override {
+    const std::string line = "cd " + folder_.path().string() +
+                             " && exec " SAMESTEP_PROGRAM
+                             " record --run live --anchor-every 10 -- " SAMESTEP_TINY_TRAINER
+                             " --steps 40 --wait-at 30 go 2>live.err";
+    recorder_ = ::fork();
+    if (recorder_ == 0) ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
+    for (int i = 0; i < 1000 && steps_said() < 30; ++i) ::usleep(10000);
+    ASSERT_EQ(steps_said(), 30);
+  }
+  void TearDown() override {
+    if (!ended_) end();
+  }
+  void end() {
+    std::ofstream(folder_ / "go") << "on";
+    int status = 0;
+    ::waitpid(recorder_, &status, 0);
+    ended_ = true;
+    EXPECT_EQ(status, 0) << text_of(folder_ / "live.err");
+  }
+  int steps_said() {
+    const Answer answer = samestep("inspect live --json");
+    return answer.code == 0 ? json::parse(answer.out)["steps"].get<int>() : -1;
+  }
+
+  pid_t recorder_ = 0;
+  bool ended_ = false;
+};
+
+TEST_F(LiveRun, IsInspectedAsFarAsItIs) {
+  const Answer text = samestep("inspect live");
+  EXPECT_EQ(text.code, 0) << text.error;
+  EXPECT_THAT(text.out, HasSubstr("30 steps from 0"));
+  EXPECT_THAT(text.out, HasSubstr("still running"));
+  const json shown = json::parse(samestep("inspect live --json").out);
+  EXPECT_EQ(shown["segments"][0]["steps"], 30);
+  EXPECT_EQ(shown["segments"][0]["ended"], "running");
+  end();
+  EXPECT_EQ(json::parse(samestep("inspect live --json").out)["segments"][0]["ended"], "closed");
+}
+
+TEST_F(LiveRun, IsReplayedAsFarAsItIs) {
+  const Answer answer = samestep("replay live --json");
+  EXPECT_EQ(answer.code, 0) << answer.out << answer.error;
+  EXPECT_EQ(json::parse(answer.out)["steps_compared"], 30);
+  EXPECT_EQ(json::parse(samestep("replay live --from 24 --json").out)["steps_compared"], 6);
+}
+
+TEST_F(LiveRun, IsComparedOnTheStepsThereAre) {
+  ASSERT_EQ(samestep("record --run whole -- " SAMESTEP_TINY_TRAINER " --steps 40").code, 0);
+  const Answer answer = samestep("diff live whole --json");
+  EXPECT_EQ(answer.code, 0) << answer.out << answer.error;
+  EXPECT_EQ(json::parse(answer.out)["steps_compared"], 30);
+  EXPECT_THAT(answer.out, HasSubstr("(running)"));
 }
 
 // Of all processes started and ended so far, in milliseconds: unlike the wall clock, no other load counts.

@@ -3,6 +3,7 @@
 //   --steps N             how many there are (default 40)
 //   --wrong-once STEP     that step's loss is wrong while recording, never in a replay
 //   --wait-at STEP FILE   before that step it waits until FILE is there
+//   --back-to STEP        a later session goes on from there, not from where the run ends
 //   --say WORD            prints it, so that two commands can be told apart
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "replay/checkpoint/safetensors.h"
@@ -26,6 +28,7 @@ struct Words {
   std::uint64_t wrong_once = ~std::uint64_t{0};
   std::uint64_t wait_at = ~std::uint64_t{0};
   std::string wait_for;
+  std::optional<std::uint64_t> back_to;
 };
 
 Words words_of(int argc, char** argv) {
@@ -38,6 +41,7 @@ Words words_of(int argc, char** argv) {
       words.wait_at = std::stoull(argv[++i]);
       words.wait_for = argv[++i];
     }
+    if (name == "--back-to") words.back_to = std::stoull(argv[++i]);
     if (name == "--say") std::puts(argv[++i]);
   }
   std::fflush(stdout);
@@ -97,7 +101,8 @@ int train(protocol::Connection& connection, const protocol::Frame& frame, const 
   const protocol::Welcome welcome = protocol::decode_welcome(frame.text());
   TinyTraining training;
   // A checkpoint of its own: it goes on where the run stands.
-  while (training.updates() < welcome.first_step) (void)training.step();
+  const std::uint64_t begin = welcome.ask_start ? words.back_to.value_or(welcome.first_step) : welcome.first_step;
+  while (training.updates() < begin) (void)training.step();
   if (welcome.has_anchor && !holds(frame, training)) return 3;
   if (welcome.ask_start) {
     TinyTraining ahead = training;
