@@ -1,7 +1,7 @@
-// python/binding/ is the native half of the Python package: it takes the tensors that the hooks hand over and gives them
-// to replay/capture/. It may include replay/capture/; nothing includes it. Built as one shared library that registers the
-// class torch.classes.samestep.Recording (recording_class.cpp); it does not link libtorch_python, so one build serves any
-// CPython 3 with the torch it was built against.
+// python/binding/ is the native half of the Python package: it takes the tensors that the hooks hand over and gives
+// them to replay/capture/. It may include replay/capture/; nothing includes it. Built as one shared library that
+// registers the class torch.classes.samestep.Recording (recording_class.cpp); it does not link libtorch_python, so one
+// build serves any CPython 3 with the torch it was built against.
 //
 // This header: a training program whose parts are handed over piece by piece, because only Python can reach them.
 #pragma once

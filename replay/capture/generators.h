@@ -16,7 +16,8 @@ struct GeneratorState {
 // LibTorch's default generators: the CPU's, then that of each CUDA device the program has used. Reading draws nothing
 // and initialises no device.
 [[nodiscard]] std::vector<GeneratorState> generator_states();
-// Generators that only the program's own language can read (Python's, NumPy's), as they are now; they follow LibTorch's.
+// Generators that only the program's own language can read (Python's, NumPy's), as they are now; they follow
+// LibTorch's.
 void set_foreign_generators(std::vector<GeneratorState> states);
 // Sets one. Throws std::invalid_argument where there is no such generator or the state is not one of it.
 void set_generator_state(const std::string& name, const at::Tensor& state);

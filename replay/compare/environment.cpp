@@ -10,6 +10,8 @@
 #include <set>
 #include <sstream>
 
+#include "replay/run/format.h"
+
 namespace samestep {
 namespace {
 
@@ -118,7 +120,9 @@ void add_pins(Values& values, const nlohmann::json& pins) {
   if (!pins.is_array()) return;
   for (const auto& pin : pins) {
     const nlohmann::json& value = field(pin, "value");
-    if (field(pin, "name").is_string() && value.is_string()) values[pin["name"].get<std::string>()] = value;
+    if (!field(pin, "name").is_string() || !value.is_string()) continue;
+    const std::string name = pin["name"];
+    if (name != format::entropy_variable) values[name] = value;  // every recording draws its own; `rng` shows it
   }
 }
 

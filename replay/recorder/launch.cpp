@@ -14,10 +14,13 @@
 
 #include "replay/recorder/pins.h"
 #include "replay/recorder/process.h"
+#include "replay/recorder/python_hook.h"
 
 namespace samestep {
 
 namespace {
+
+constexpr const char* python_path_variable = "PYTHONPATH";
 
 // Would end the recorder, or are a message for the command.
 constexpr std::array passed_on{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
@@ -155,6 +158,10 @@ std::optional<Ending> spawn(const Launch& launch, const std::string& socket, con
   }
   EnvironmentChanges changes = launch.environment;
   changes[protocol::socket_variable] = socket;
+  if (const auto hook = python_hook()) {
+    const char* python_path = std::getenv(python_path_variable);
+    changes[python_path_variable] = with_hook(*hook, python_path == nullptr ? "" : python_path);
+  }
   std::vector<std::string> environment = environment_words(changes), words = launch.argv;
   const auto environment_pointers = pointers(environment);
   int error = settings.spawn(pid, pointers(words).data(), environment_pointers.data());

@@ -1,7 +1,9 @@
 #include "replay/recorder/pins.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sched.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +12,9 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+
+#include "replay/run/error.h"
+#include "replay/run/format.h"
 
 namespace samestep {
 
@@ -28,6 +33,7 @@ constexpr std::array pin_names{threads,
                                mkl_branch,
                                cublas_workspace,
                                hash_seed,
+                               format::entropy_variable,
                                "CUDA_LAUNCH_BLOCKING",
                                "DNNL_MAX_CPU_ISA",
                                "MKL_DYNAMIC",
@@ -126,6 +132,14 @@ Pin cublas_pin(const Machine& machine) {
   return {cublas_workspace, ":4096:8", "samestep", "what deterministic algorithms ask for"};
 }
 
+// 64 hexadecimal digits.
+std::string drawn_secret() {
+  std::array<unsigned char, 32> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    throw BrokenInput("Drawing the run's secret: the kernel gives no random bytes.");
+  return fmt::format("{:02x}", fmt::join(bytes, ""));
+}
+
 bool is_allowed_value(const std::string& value) {
   return value.size() <= 64 && std::ranges::all_of(value, [](unsigned char c) {
            return std::isalnum(c) != 0 ||
@@ -201,7 +215,8 @@ std::vector<Pin> pins_for_recording(const Environment& environment, std::span<co
                         capability_pin(machine),
                         mkl_pin(machine),
                         cublas_pin(machine),
-                        {hash_seed, "0", "samestep", "a fixed one of the seeds that Python would draw"}};
+                        {hash_seed, "0", "samestep", "a fixed one of the seeds that Python would draw"},
+                        {format::entropy_variable, drawn_secret(), "recording", "seeds for what is not seeded"}};
   for (const char* name : pin_names) {
     const auto found = environment.find(name);
     if (found == environment.end()) continue;

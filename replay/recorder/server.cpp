@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include "replay/recorder/dispatch.h"
@@ -51,8 +52,8 @@ Descriptor listen_at(const std::string& path) {
 struct SocketFolder {
   SocketFolder() : folder(private_folder()), path(folder + "/socket") {}
   ~SocketFolder() {
-    ::unlink(path.c_str());
-    ::rmdir(folder.c_str());
+    std::error_code ignored;  // Python processes number themselves by empty files beside the socket
+    std::filesystem::remove_all(folder, ignored);
   }
   std::string folder, path;
 };

@@ -14,6 +14,8 @@ inline constexpr std::uint32_t version = 1;
 // --- Files of a run ---------------------------------------------------------------------------------------------
 
 inline constexpr const char* manifest_file = "manifest.json";
+// The run's secret among the pins of the manifest: seeds for what a program does not seed are derived from it.
+inline constexpr const char* entropy_variable = "SAMESTEP_ENTROPY";
 inline constexpr const char* anchor_folder = "anchors";
 // "log-r0000-s0000.h5"
 [[nodiscard]] std::string log_file(std::uint32_t rank, std::uint32_t segment);

@@ -1,0 +1,19 @@
+// Where the Python package's start-up hook lies: the folder that a launched command finds at the head of PYTHONPATH, so
+// that a Python in it, wherever it is started from, can be recorded without an edit of its script.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace samestep {
+
+// Beside this program: in the wheel (samestep/bin/samestep and samestep/hook), in an installation
+// (bin/samestep and share/samestep/hook), in a build folder. Nullopt where there is none: only C++ programs are
+// recorded.
+[[nodiscard]] std::optional<std::filesystem::path> python_hook();
+
+// PYTHONPATH with the hook's folder in front.
+[[nodiscard]] std::string with_hook(const std::filesystem::path& hook, const std::string& python_path);
+
+}  // namespace samestep
