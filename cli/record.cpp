@@ -9,12 +9,12 @@
 #include "cli/answer.h"
 #include "cli/verbs.h"
 #include "replay/player/command.h"
-#include "replay/recorder/pins.h"
 #include "replay/recorder/provenance.h"
 #include "replay/recorder/record.h"
 #include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
 #include "replay/run/run_reader.h"
+#include "replay/run/steering.h"
 
 namespace samestep::cli {
 namespace {

@@ -15,6 +15,8 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+
+#include "replay/run/steering.h"
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -77,16 +79,6 @@ std::string field_of_file(const std::string& file, const std::string& name) {
     return value == std::string::npos ? "" : line.substr(value);
   }
   return "";
-}
-
-// Variables that steer how LibTorch and its libraries compute.
-bool steers_computing(const std::string& name) {
-  for (const char* prefix :
-       {"OMP_", "GOMP_", "KMP_", "MKL_", "ATEN_", "ONEDNN_", "DNNL_", "OPENBLAS_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32",
-        "CUDA_VISIBLE", "CUDA_LAUNCH", "NCCL_ALGO", "NCCL_PROTO", "TORCH_"}) {
-    if (name.starts_with(prefix)) return true;
-  }
-  return false;
 }
 
 json steering_variables() {
@@ -240,7 +232,7 @@ DeterminismPins::DeterminismPins()
       benchmark_(at::globalContext().benchmarkCuDNN()),
       tf32_(read_flag([] { return at::globalContext().allowTF32CuDNN(); }) == "on") {
   auto& context = at::globalContext();
-  const char* strict = std::getenv("SAMESTEP_STRICT");
+  const char* strict = std::getenv(strict_variable);
   const bool as_error = strict != nullptr && *strict != '\0' && std::string(strict) != "0";
   if (as_error || !algorithms_) context.setDeterministicAlgorithms(true, !as_error);
   context.setDeterministicFillUninitializedMemory(true);

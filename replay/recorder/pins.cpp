@@ -15,6 +15,7 @@
 
 #include "replay/run/error.h"
 #include "replay/run/format.h"
+#include "replay/run/steering.h"
 
 namespace samestep {
 
@@ -50,43 +51,7 @@ constexpr std::array pin_names{threads,
                                strict_variable,
                                "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"};
 
-// Steer computing, or say which job this is; a name that ends in '_' stands for all that begin with it.
-constexpr std::array steering{"ATEN_",
-                              "BLIS_",
-                              "CUBLAS_",
-                              "CUDA_",
-                              "CUDNN_",
-                              "DNNL_",
-                              "GLIBC_TUNABLES",
-                              "GLOO_",
-                              "GOMP_",
-                              "KMP_",
-                              "LANG",
-                              "LC_",
-                              "LD_LIBRARY_PATH",
-                              "LD_PRELOAD",
-                              "LOCAL_RANK",
-                              "MALLOC_",
-                              "MKL_",
-                              "NCCL_",
-                              "NVIDIA_TF32_OVERRIDE",
-                              "NVIDIA_VISIBLE_DEVICES",
-                              "OMP_",
-                              "ONEDNN_",
-                              "OPENBLAS_",
-                              "PYTHONHASHSEED",
-                              "PYTHONPATH",
-                              "PYTORCH_",
-                              "RANK",
-                              "SAMESTEP_KERNELS",
-                              "SLURM_JOB_ID",
-                              "SLURM_NTASKS",
-                              "SLURM_PROCID",
-                              "TORCHINDUCTOR_",
-                              "TORCH_",
-                              "TZ",
-                              "WORLD_SIZE"};
-constexpr std::array secrets{"TOKEN", "SECRET", "PASSW", "KEY", "CREDENTIAL", "AUTH"};
+static_assert(std::ranges::all_of(pin_names, [](const char* name) { return keeps_value(name); }));
 // These set OMP_NUM_THREADS for their workers where it is unset.
 constexpr std::array launchers{"torchrun",
                                "torch.distributed.run",
@@ -265,18 +230,10 @@ bool is_pin(std::string_view name) {
   return std::ranges::find(pin_names, name) != pin_names.end();
 }
 
-bool steers_computing(std::string_view name) {
-  const bool listed = std::ranges::any_of(
-      steering, [&](std::string_view entry) { return entry.ends_with('_') ? name.starts_with(entry) : name == entry; });
-  const bool secret =
-      std::ranges::any_of(secrets, [&](std::string_view word) { return name.find(word) != std::string_view::npos; });
-  return (listed || is_pin(name)) && !secret;
-}
-
 nlohmann::json kept_environment(const Environment& environment) {
   nlohmann::json kept{{"values", nlohmann::json::object()}, {"names", nlohmann::json::array()}};
   for (const auto& [name, value] : environment) {
-    if (steers_computing(name))
+    if (keeps_value(name))
       kept["values"][name] = value;
     else
       kept["names"].push_back(name);

@@ -1,5 +1,4 @@
-// The one place for the environment variables that decide which bits a program computes: which are pinned while
-// recording, which of them a replay re-creates, whose values a manifest keeps.
+// The one place for the environment variables that are pinned while recording, and that a replay re-creates.
 //
 // A pin freezes what the program would have had here and never lowers it; a value that the user set wins; a pin that
 // would change bits or slow the program down on this machine is left unset, and the manifest says why
@@ -17,9 +16,6 @@
 #include "replay/recorder/launch.h"
 
 namespace samestep {
-
-// Not empty and not "0": what torch cannot do deterministically is an error in the program, not a warning.
-inline constexpr const char* strict_variable = "SAMESTEP_STRICT";
 
 using Environment = std::map<std::string, std::string>;
 // Of this process.
@@ -55,10 +51,8 @@ struct Machine {
 
 // True for a name that a replay may re-create or `--set`.
 [[nodiscard]] bool is_pin(std::string_view name);
-// True for a variable that steers computing: its value is kept. All others are kept by name only.
-[[nodiscard]] bool steers_computing(std::string_view name);
-// {"values": {name: value}, "names": [the others]}, as the manifest keeps it. No secret enters: names that look like
-// one (TOKEN, SECRET, PASSWORD, KEY, CREDENTIAL) lose their value whatever the list says.
+// {"values": {name: value}, "names": [the others]}, as the manifest keeps it (replay/run/steering.h says whose values).
+// No secret enters.
 [[nodiscard]] nlohmann::json kept_environment(const Environment& environment);
 
 }  // namespace samestep
