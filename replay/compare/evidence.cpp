@@ -170,8 +170,9 @@ std::string spent(const RunSide& side, std::uint64_t step) {
   const StepTiming ended = side.steps.record(end - 1).timing;
   const double seconds = static_cast<double>(ended.began_ns - began.began_ns + ended.duration_ns) / 1e9;
   std::string text = fmt::format("{} did {} steps from there on", side.label, end - step);
-  if (seconds > 0) text += " in " + duration(seconds);
-  return text;
+  if (!(seconds > 0)) return text;
+  const double hours = seconds / 3600 * std::max(1U, ended.world_size);
+  return text + fmt::format(" in {}: {:.2g} device-hours", duration(seconds), hours);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ struct Scene {
 [[nodiscard]] std::vector<std::string> distances(const Scene& scene);
 // Where detail was thinned: what the nearest later step with per-tensor digests says.
 [[nodiscard]] std::string nearest_detail(const Scene& scene);
-// Steps and wall time that each run spent after the divergence.
+// Steps, wall time and device-hours (one device a process) that each run spent after the divergence.
 [[nodiscard]] std::string cost(const Scene& scene);
 // Columns whose names differ and nothing else: "old.weight is new.weight".
 [[nodiscard]] std::string renames(const Layout& a, const Layout& b);

@@ -68,8 +68,8 @@ std::ostream& operator<<(std::ostream& out, const Verdict& verdict) {
   }
   if (const std::string lanes = lane_line(verdict.lanes); !lanes.empty()) row(out, "lanes", lanes);
   if (verdict.method != "exact") row(out, "method", verdict.method);
-  list(out, "because", verdict.evidence);
   list(out, "suspects", verdict.suspects);
+  list(out, "because", verdict.evidence);
   if (!verdict.reproduce.empty()) row(out, "reproduce", verdict.reproduce);
   list(out, "not proven", verdict.limits);
   return out;

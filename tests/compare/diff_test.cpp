@@ -276,7 +276,7 @@ TEST(DiffEvidence, TellsLossesDistanceAndCost) {
   const Verdict verdict = judge(MemoryRun(50), b);
   EXPECT_THAT(verdict.evidence, Contains(HasSubstr("loss 0.2727")));
   EXPECT_THAT(verdict.evidence, Contains(HasSubstr("weights after step 10: about 1.4 apart")));
-  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("A did 40 steps from there on in 40.0 s")));
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("A did 40 steps from there on in 40.0 s: 0.011 device-hours")));
 }
 
 TEST(DiffLanes, ALaneAbsentOnOneSideIsNoEvidenceAndIsSaid) {

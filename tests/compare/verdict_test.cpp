@@ -66,7 +66,7 @@ TEST(VerdictText, TellsFromTheVerdictDownToTheCommand) {
   std::size_t at = 0;
   for (const char* part :
        {"diverged (backward): step 137, gradients, head.weight", "step 136",
-        "rng =  batch partly (100 of 138)  gradients !=", "1 of 262", "train.py", "samestep diff a b"}) {
+        "rng =  batch partly (100 of 138)  gradients !=", "train.py", "1 of 262", "samestep diff a b"}) {
     const std::size_t found = text.find(part);
     ASSERT_NE(found, std::string::npos) << part << " in\n" << text;
     EXPECT_GE(found, at) << part;
