@@ -51,6 +51,9 @@ std::vector<EnvironmentDifference> differences_around(const Verdict& verdict, co
       steps.insert(parts.begin(), parts.end());
     }
   }
+  if (verdict.outcome == Outcome::diverged) {
+    found = changed_midway(a.manifest(), b.manifest(), a.rank(), step_in_question(verdict, range));
+  }
   for (const std::uint64_t step : steps) {
     add_differences(found, environment_differences(surroundings_at(a, step), surroundings_at(b, step)));
   }

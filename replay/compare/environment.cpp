@@ -261,6 +261,21 @@ std::vector<EnvironmentDifference> environment_differences(const Surroundings& a
   return found;
 }
 
+std::vector<EnvironmentDifference> changed_midway(const Manifest& a, const Manifest& b, std::uint32_t rank,
+                                                  std::uint64_t step) {
+  const auto changes = [&](const Manifest& run) {
+    Values values;
+    for (const Event& event : run.events) {
+      if (event.kind != "environment" || event.rank != rank || event.step.value_or(0) > step) continue;
+      values[fmt::format("settings at step {}", event.step.value_or(0))] = event.text;
+    }
+    return values;
+  };
+  std::vector<EnvironmentDifference> found;
+  compare_values(found, Kind::told, changes(a), changes(b), true);
+  return found;
+}
+
 void add_differences(std::vector<EnvironmentDifference>& found, const std::vector<EnvironmentDifference>& more) {
   for (const EnvironmentDifference& difference : more) {
     if (std::ranges::find(found, difference) == found.end()) found.push_back(difference);

@@ -37,6 +37,10 @@ struct Surroundings {
 [[nodiscard]] Surroundings surroundings(const Manifest& manifest, const SegmentEntry& segment);
 
 [[nodiscard]] std::vector<EnvironmentDifference> environment_differences(const Surroundings& a, const Surroundings& b);
+// Settings that one run's program changed while it ran, up to `step`, and the other's did not: told, for it was the
+// program that did it, which excuses nothing.
+[[nodiscard]] std::vector<EnvironmentDifference> changed_midway(const Manifest& a, const Manifest& b,
+                                                                std::uint32_t rank, std::uint64_t step);
 // Adds those of `more` that are not there yet.
 void add_differences(std::vector<EnvironmentDifference>& found, const std::vector<EnvironmentDifference>& more);
 

@@ -114,6 +114,19 @@ TEST(EnvironmentSessions, EachSegmentHasTheCommandOfItsOwnSession) {
   EXPECT_EQ(surroundings(run, run.segments[3]).environment["threads"]["intra"], 1);
 }
 
+// A program that turned determinism off midway: an event of the run, of which a comparison said nothing.
+TEST(EnvironmentMidway, ASettingThatOneProgramChangedIsTold) {
+  Manifest a;
+  Manifest b;
+  b.events = {{0, 0, "environment", 5, "", "deterministic: on, now off"}, {0, 0, "environment", 9, "", "later"}};
+  EXPECT_THAT(changed_midway(b, b, 0, 7), IsEmpty());
+  EXPECT_THAT(changed_midway(a, b, 1, 7), IsEmpty());
+  const auto found = changed_midway(a, b, 0, 7);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].kind, Kind::told);
+  EXPECT_EQ(describe(found[0]), "settings at step 5: (none) against deterministic: on, now off");
+}
+
 TEST(EnvironmentWeight, ASettingExcusesUnequalBits) {
   Verdict verdict = diverged();
   weigh_environment(verdict, {{Kind::setting, "OMP_NUM_THREADS", "2", "1"}}, false);
