@@ -12,7 +12,6 @@
 #include "replay/recorder/session_log.h"
 #include "replay/run/error.h"
 #include "replay/run/format.h"
-#include "replay/run/run_files.h"
 #include "tests/run/synthetic.h"
 
 namespace {
@@ -47,9 +46,7 @@ int make(const Settings& settings) {
   first.what = {{"argv", {"make_log"}}};
   ManifestKeeper manifest(settings.folder, first);
   const auto bytes = static_cast<double>(write_logs(settings, manifest));
-  manifest.change([&](Manifest& now) {
-    for (SegmentEntry& segment : now.segments) segment.digest = file_digest(settings.folder / segment.file);
-  });
+  manifest.digest_ended_logs();
   manifest.renew();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::printf("%s: %llu steps in %zu segments, %.1f s, %.2f GB\n", settings.folder.c_str(),

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "replay/run/error.h"
+#include "replay/run/utc.h"
 
 namespace samestep::capture {
 namespace {
@@ -94,7 +95,7 @@ void Recording::begin() {
     if (welcome.has_anchor) restore();
   });
   if (replaying()) loop_.end = std::min(loop_.end, welcome.to - offset_);
-  last_commit_ns_ = utc_nanoseconds();
+  last_commit_ns_ = utc_now_ns();
 }
 
 void Recording::restore() {
@@ -164,7 +165,7 @@ void Recording::batch(const std::vector<at::Tensor>& tensors) {
 
 void Recording::forward(const std::vector<at::Tensor>& batch) {
   layout_changed_ |= parameters_.refresh();
-  draft_.began_ns = utc_nanoseconds();
+  draft_.began_ns = utc_now_ns();
   read_forward(draft_, parameters_, batch);
   layout_changed_ |= draft_.rng_columns != layout_.of(Lane::rng);
   check_settings();
@@ -369,7 +370,7 @@ void Recording::mask_and_seal(StepRecord& record, std::size_t optimizer) const {
 
 StepTiming Recording::timing() {
   StepTiming timing;
-  const auto now = utc_nanoseconds();
+  const auto now = utc_now_ns();
   timing.began_ns = draft_.began_ns;
   timing.duration_ns = now - last_commit_ns_;
   // What the step still does after this, and the waiting for its acknowledgement, counts for the next.

@@ -1,7 +1,5 @@
 #include "replay/capture/step_draft.h"
 
-#include <chrono>
-
 #include "replay/capture/generators.h"
 
 namespace samestep::capture {
@@ -40,11 +38,6 @@ LaneBuilder list_gradients(Reading& reading, const Parameters& parameters, std::
 }
 
 }  // namespace
-
-std::int64_t utc_nanoseconds() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
 
 void read_forward(StepDraft& draft, const Parameters& parameters, const std::vector<at::Tensor>& batch) {
   Reading reading;

@@ -47,7 +47,4 @@ void read_update(StepDraft& draft, const Parameters& parameters, const Optimizer
 // The lane of the losses, which stand at `first` and after in a reading that has run.
 [[nodiscard]] LaneRecord loss_lane(const std::vector<at::Tensor>& losses, const Reading& reading, std::size_t first);
 
-// UTC, nanoseconds since 1970.
-[[nodiscard]] std::int64_t utc_nanoseconds();
-
 }  // namespace samestep::capture

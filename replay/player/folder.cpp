@@ -7,6 +7,7 @@
 #include <deque>
 #include <fstream>
 
+#include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
 
 namespace samestep {
@@ -20,11 +21,6 @@ void create(const fs::path& folder) {
   if (error) {
     throw BrokenInput(fmt::format("Creating the replay's folder {} failed: {}.", folder.string(), error.message()));
   }
-}
-
-void ignore_in_git(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::exists(folder / ".gitignore", error)) std::ofstream(folder / ".gitignore") << "*\n";
 }
 
 fs::path chosen(const fs::path& folder) {
@@ -58,7 +54,7 @@ fs::path make_replay_folder(const ReplayOptions& options) {
   if (options.save) return chosen(*options.save);
   const fs::path parent = "samestep-runs";
   create(parent);
-  ignore_in_git(parent);
+  hide_from_git(parent);
   return unused(parent,
                 fmt::format("{:%Y%m%dT%H%M%SZ}-replay-{}", fmt::gmtime(std::time(nullptr)), run_name(options.run)));
 }

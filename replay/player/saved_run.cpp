@@ -1,26 +1,13 @@
 #include "replay/player/saved_run.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <chrono>
-#include <random>
 
 #include "replay/run/format.h"
 #include "replay/run/run_files.h"
+#include "replay/run/utc.h"
 
 namespace samestep {
 namespace {
-
-std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-std::string random_id() {
-  std::random_device random;
-  return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
-}
 
 std::size_t slots_for(const StepRecord& record) {
   constexpr std::size_t least = 8;  // twice what is there: later steps may have more micro-batches
@@ -32,7 +19,7 @@ std::size_t slots_for(const StepRecord& record) {
 SavedRun::SavedRun(std::filesystem::path folder, nlohmann::json what, std::uint32_t rank, std::uint64_t first_step,
                    const Digest& chain_before)
     : folder_(std::move(folder)), rank_(rank), next_step_(first_step), chain_(chain_before) {
-  manifest_.run_id = random_id();
+  manifest_.run_id = new_run_id();
   manifest_.what = std::move(what);
   write();
 }
@@ -59,7 +46,7 @@ void SavedRun::next_segment(const Layout& layout, std::size_t slots) {
   entry.number = static_cast<std::uint32_t>(manifest_.segments.size());
   entry.file = format::log_file(rank_, entry.number);
   entry.first_step = next_step_;
-  entry.began_ns = now_ns();
+  entry.began_ns = utc_now_ns();
   entry.process = {{"pid", hello_.pid}, {"program", hello_.program}, {"world_size", hello_.world_size}};
   entry.environment = hello_.environment;
   writer_.emplace(folder_ / entry.file,
@@ -77,7 +64,7 @@ void SavedRun::close_segment(const std::string& how) {
   entry.log_chain = log_chain_ = writer_->log_chain();
   entry.digest = file_digest(folder_ / entry.file);
   entry.ended = how;
-  entry.ended_ns = now_ns();
+  entry.ended_ns = utc_now_ns();
   writer_.reset();
   write();
 }

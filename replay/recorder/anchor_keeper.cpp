@@ -14,6 +14,7 @@
 #include "replay/recorder/steady_file.h"
 #include "replay/run/error.h"
 #include "replay/run/format.h"
+#include "replay/run/utc.h"
 
 namespace samestep {
 
@@ -172,8 +173,8 @@ void AnchorKeeper::write(AnchorEntry entry, const Descriptor& file) {
     }
   } catch (const std::exception& error) {
     terminal_.say_once(fmt::format("{} The training goes on without this anchor.", error.what()));
-    manifest_.add({std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1), rank, "anchor",
-                   entry.step, "", fmt::format("An anchor was not kept: {}", error.what())});
+    manifest_.add(
+        {utc_now_ns(), rank, "anchor", entry.step, "", fmt::format("An anchor was not kept: {}", error.what())});
   }
   const std::scoped_lock lock(mutex_);
   Rank& known = rank_of(rank);

@@ -10,12 +10,13 @@
 #include <thread>
 
 #include "replay/recorder/descriptor.h"
+#include "replay/run/error.h"
+#include "replay/run/run_files.h"
 
 namespace samestep {
 
 namespace {
 
-constexpr std::size_t piece_size = std::size_t{1} << 20;
 constexpr std::size_t most_cached = 50000;
 
 std::int64_t nanoseconds(const timespec& time) {
@@ -34,16 +35,12 @@ std::optional<struct stat> regular_file(int descriptor) {
   return info;
 }
 
-std::optional<Digest> digest_of(int descriptor, const std::atomic<bool>& give_up) {
-  std::vector<char> piece(piece_size);
-  Hasher hasher;
-  while (!give_up) {
-    const ssize_t got = ::read(descriptor, piece.data(), piece.size());
-    if (got < 0) return std::nullopt;
-    if (got == 0) return hasher.finish();
-    hasher.update(piece.data(), static_cast<std::size_t>(got));
+std::optional<Digest> digest_of(int descriptor, const std::string& path, const std::atomic<bool>& give_up) {
+  try {
+    return file_digest(descriptor, path, give_up);
+  } catch (const BrokenInput&) {  // the manifest lists it without a digest
+    return std::nullopt;
   }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -81,7 +78,7 @@ void FileDigests::digest(FileDigest file) {
     const std::string key = identity(*before);
     const auto known = known_.find(key);
     file.cached = known != known_.end();
-    file.digest = file.cached ? known->second : digest_of(descriptor.get(), give_up_);
+    file.digest = file.cached ? known->second : digest_of(descriptor.get(), file.path, give_up_);
     const auto after = regular_file(descriptor.get());
     if (!after || identity(*after) != key) file.digest.reset();
     if (file.digest) used_[key] = *file.digest;

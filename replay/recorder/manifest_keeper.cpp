@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "replay/run/run_files.h"
+
 namespace samestep {
 
 namespace {
@@ -61,6 +63,18 @@ void ManifestKeeper::renew() {
     const std::scoped_lock lock(changing_);
     changed_ = true;
     throw;
+  }
+}
+
+void ManifestKeeper::digest_ended_logs() {
+  for (const SegmentEntry& segment : copy().segments) {
+    if (segment.digest || !segment.chain || segment.ended == "running") continue;
+    // Read, not mapped: a log has holes, and a mapped hole on a full disk is a bus error.
+    const Digest digest_of_file = file_digest(run_ / segment.file);
+    change([&](Manifest& now) {
+      for (SegmentEntry& entry : now.segments)
+        if (entry.rank == segment.rank && entry.number == segment.number) entry.digest = digest_of_file;
+    });
   }
 }
 

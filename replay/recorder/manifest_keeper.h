@@ -29,6 +29,9 @@ class ManifestKeeper {
   // Puts on disk what has changed since the last renewal, if anything; afterwards all earlier changes are there. Throws
   // BrokenInput where the folder cannot be written; the old manifest stays then.
   void renew();
+  // Digests the logs of segments that have ended and whose contents are known, where that was not done before. Throws
+  // BrokenInput where one cannot be read.
+  void digest_ended_logs();
   // Nothing changed since the last renewal.
   [[nodiscard]] bool is_renewed() const;
 

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "replay/recorder/program_output.h"
+#include "replay/run/utc.h"
 
 namespace samestep {
 
@@ -78,11 +79,6 @@ fs::path program_path(const std::string& word, const fs::path& cwd) {
 }
 
 }  // namespace
-
-std::int64_t utc_now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 nlohmann::json describe_revision(const fs::path& cwd) {
   const auto head = git(cwd, {"rev-parse", "HEAD"}, 128);

@@ -26,6 +26,4 @@ struct NamedFile {
 [[nodiscard]] std::vector<NamedFile> files_of_command(std::span<const std::string> argv,
                                                       const std::filesystem::path& cwd);
 
-[[nodiscard]] std::int64_t utc_now_ns();
-
 }  // namespace samestep

@@ -38,13 +38,6 @@ std::string time_text(std::int64_t utc_ns) {
   return fmt::format("{:%Y%m%dT%H%M%SZ}", fmt::gmtime(static_cast<std::time_t>(utc_ns / 1'000'000'000)));
 }
 
-// Recorded runs are large and personal: they do not belong into the user's commits.
-void hide_from_git(const fs::path& folder) {
-  const fs::path file = folder / ".gitignore";
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) std::ofstream(file) << "*\n";
-}
-
 // False where `run` exists already.
 bool make_folder(const fs::path& run) {
   std::error_code error;
@@ -54,6 +47,12 @@ bool make_folder(const fs::path& run) {
 }
 
 }  // namespace
+
+void hide_from_git(const fs::path& folder) {
+  const fs::path file = folder / ".gitignore";
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) std::ofstream(file) << "*\n";
+}
 
 fs::path make_default_run(const fs::path& cwd, const std::string& program, std::int64_t utc_ns) {
   const fs::path all = cwd / "samestep-runs";

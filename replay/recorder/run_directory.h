@@ -11,6 +11,8 @@ namespace samestep {
 // where that name is taken. Throws BrokenInput where it cannot be made.
 [[nodiscard]] std::filesystem::path make_default_run(const std::filesystem::path& cwd, const std::string& program,
                                                      std::int64_t utc_ns);
+// A .gitignore of "*" in `folder`, where it has none: recorded runs are large and personal.
+void hide_from_git(const std::filesystem::path& folder);
 // Makes `run` itself. Throws BrokenInput where it exists and holds anything, or cannot be made.
 void make_named_run(const std::filesystem::path& run);
 // While it lives, no other recorder may write into `run` (an advisory lock on the folder). Throws BrokenInput where one

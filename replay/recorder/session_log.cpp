@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "replay/recorder/provenance.h"
 #include "replay/run/error.h"
 #include "replay/run/format.h"
+#include "replay/run/utc.h"
 
 namespace samestep {
 

@@ -1,9 +1,11 @@
 #include "replay/run/manifest.h"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -203,6 +205,16 @@ void sync_folder(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+std::string new_run_id() {
+  constexpr const char* digits = "0123456789abcdef";
+  std::array<unsigned char, format::run_id_length> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    throw BrokenInput("Naming the run: the kernel gives no random bytes.");
+  std::string id;
+  for (const unsigned char byte : bytes) id += digits[byte % 16];
+  return id;
+}
 
 Manifest parse_manifest(std::string_view text, const std::string& origin) {
   const bool begins_well = text.starts_with(digest_prefix) && text.size() > digest_prefix.size() + digest_digits;

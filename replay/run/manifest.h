@@ -59,6 +59,9 @@ struct Manifest {
   std::vector<Event> events;         // in order of time
 };
 
+// 32 hexadecimal digits. Throws BrokenInput where the kernel gives no random bytes.
+[[nodiscard]] std::string new_run_id();
+
 // Throws BrokenInput (cannot be read, wrong version, wrong types) or TamperedInput (the digest does not fit).
 [[nodiscard]] Manifest read_manifest(const std::filesystem::path& run);
 [[nodiscard]] Manifest parse_manifest(std::string_view text, const std::string& origin);

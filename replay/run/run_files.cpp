@@ -18,18 +18,6 @@ constexpr std::size_t block = std::size_t{1} << 20;
   throw BrokenInput("cannot read " + file.string() + ": " + std::strerror(errno));
 }
 
-Digest digest_of_descriptor(int descriptor, const std::filesystem::path& file) {
-  std::vector<std::byte> buffer(block);
-  Hasher hasher;
-  for (;;) {
-    const ssize_t size = ::read(descriptor, buffer.data(), buffer.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) cannot_read(file);
-    if (size == 0) return hasher.finish();
-    hasher.update(buffer.data(), static_cast<std::size_t>(size));
-  }
-}
-
 }  // namespace
 
 std::filesystem::path run_file(const std::filesystem::path& run, const std::string& relative) {
@@ -50,11 +38,25 @@ std::filesystem::path run_file(const std::filesystem::path& run, const std::stri
   return path;
 }
 
+std::optional<Digest> file_digest(int descriptor, const std::filesystem::path& file, const std::atomic<bool>& give_up) {
+  std::vector<std::byte> buffer(block);
+  Hasher hasher;
+  while (!give_up) {
+    const ssize_t size = ::read(descriptor, buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) cannot_read(file);
+    if (size == 0) return hasher.finish();
+    hasher.update(buffer.data(), static_cast<std::size_t>(size));
+  }
+  return std::nullopt;
+}
+
 Digest file_digest(const std::filesystem::path& file) {
+  const std::atomic<bool> never = false;
   const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0) cannot_read(file);
   try {
-    const Digest result = digest_of_descriptor(descriptor, file);
+    const Digest result = *file_digest(descriptor, file, never);
     ::close(descriptor);
     return result;
   } catch (...) {

@@ -1,7 +1,9 @@
 // Files of a run as its manifest names them.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "kernels/digest.h"
@@ -14,5 +16,9 @@ namespace samestep {
 
 // The BLAKE3 of a whole file. Throws BrokenInput where it cannot be read.
 [[nodiscard]] Digest file_digest(const std::filesystem::path& file);
+// Of an open file from where it stands to its end; nullopt where `give_up` became true before. Throws BrokenInput that
+// names `file` where it cannot be read.
+[[nodiscard]] std::optional<Digest> file_digest(int descriptor, const std::filesystem::path& file,
+                                                const std::atomic<bool>& give_up);
 
 }  // namespace samestep

@@ -15,6 +15,7 @@
 
 #include "replay/checkpoint/safetensors.h"
 #include "replay/recorder/protocol.h"
+#include "replay/run/utc.h"
 #include "tests/run/synthetic.h"
 
 namespace samestep {
@@ -125,7 +126,7 @@ class Training {
   }
 
   void disturb(StepRecord& record, std::uint64_t i) const {
-    record.timing.began_ns = std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+    record.timing.began_ns = utc_now_ns();
     if (i == settings_.slow_at) record.timing.duration_ns = 1'000'000'000;
     LaneRecord& weights = record.of(Lane::weights_in);
     if (i == settings_.edit_at) {

@@ -1,0 +1,50 @@
+#include "replay/recorder/closing_words.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <vector>
+
+#include "replay/recorder/run_directory.h"
+
+namespace samestep {
+
+namespace fs = std::filesystem;
+
+std::string shown(const fs::path& path) {
+  std::error_code error;
+  const fs::path near = fs::relative(path, error);
+  return error || near.empty() || near.native().starts_with("..") ? path.string() : near.string();
+}
+
+std::string human(std::uint64_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (value >= 1e9) return fmt::format("{:.1f} GB", value / 1e9);
+  if (value >= 1e6) return fmt::format("{:.1f} MB", value / 1e6);
+  if (value >= 1e3) return fmt::format("{:.1f} kB", value / 1e3);
+  return fmt::format("{} bytes", bytes);
+}
+
+std::string events_line(const ManifestKeeper& manifest) {
+  std::vector<std::string> parts;
+  for (const auto& [kind, count] : manifest.event_counts())
+    if (kind != "error")
+      parts.push_back(fmt::format("{} {} (first: {})", count, kind, manifest.first_event_text(kind)));
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+std::string last_line(const Recorded& recorded) {
+  const std::string path = shown(recorded.run);
+  if (recorded.steps == 0) {
+    const char* why = recorded.someone_connected ? "the command connected and made no step"
+                                                 : "the command never connected: is it linked with samestep?";
+    return fmt::format("recorded 0 steps in {}; {}", path, why);
+  }
+  std::string text = fmt::format("recorded {} steps in {} ({}, {} a step), chain {}", recorded.steps, path,
+                                 human(bytes_of_run(recorded.run)), human(recorded.log_bytes / recorded.steps),
+                                 recorded.chain.hex().substr(0, 16));
+  if (recorded.failed) text += "; then the recording failed";
+  return text + fmt::format("; next: samestep replay {}", path);
+}
+
+}  // namespace samestep

@@ -1,0 +1,32 @@
+// What `record` says to the person, as text.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "replay/recorder/manifest_keeper.h"
+#include "replay/run/record.h"
+
+namespace samestep {
+
+// As the user would type it.
+[[nodiscard]] std::string shown(const std::filesystem::path& path);
+// "1.2 MB".
+[[nodiscard]] std::string human(std::uint64_t bytes);
+
+// The events of each kind with the first one's text; empty where there were none. Errors were said when they happened.
+[[nodiscard]] std::string events_line(const ManifestKeeper& manifest);
+
+struct Recorded {
+  std::filesystem::path run;
+  std::uint64_t steps = 0;
+  std::uint64_t log_bytes = 0;
+  Digest chain;
+  bool someone_connected = false;
+  bool failed = false;
+};
+// The last line: steps, place, size, bytes a step, chain head, next command; or why there are no steps.
+[[nodiscard]] std::string last_line(const Recorded& recorded);
+
+}  // namespace samestep

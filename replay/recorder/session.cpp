@@ -1,0 +1,110 @@
+#include "replay/recorder/session.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "replay/recorder/sink.h"
+#include "replay/run/error.h"
+#include "replay/run/format.h"
+#include "replay/run/utc.h"
+
+namespace samestep {
+
+namespace {
+
+constexpr std::size_t most_tensors_named = 3;
+
+std::string named(const std::vector<std::string>& tensors) {
+  const std::size_t count = std::min(tensors.size(), most_tensors_named);
+  std::string text =
+      fmt::format("{}", fmt::join(tensors.begin(), tensors.begin() + static_cast<std::ptrdiff_t>(count), ", "));
+  if (tensors.size() > count) text += fmt::format(" and {} more", tensors.size() - count);
+  return text;
+}
+
+std::uint64_t bytes_of(const Column& column) {
+  std::uint64_t elements = 1;
+  if (column.shape)
+    for (const std::int64_t extent : *column.shape)
+      elements *= static_cast<std::uint64_t>(std::max<std::int64_t>(0, extent));
+  return elements * element_size(column.dtype);
+}
+
+}  // namespace
+
+std::uint64_t anchor_bytes(const Layout& layout) {
+  std::uint64_t bytes = 0;
+  for (const Lane lane : {Lane::weights_out, Lane::optimizer})
+    for (const Column& column : layout.of(lane)) bytes += bytes_of(column);
+  return bytes;
+}
+
+Session::Session(std::uint32_t rank, SessionLog log, ManifestKeeper& manifest)
+    : rank_(rank), log_(std::move(log)), manifest_(manifest) {}
+
+void Session::leave() {
+  log_.leave();
+  gone_ = true;
+}
+
+void Session::go_on(Continuation found) {
+  log_.set_start(found.first_step, found.chain_before);
+  overlap_ = std::move(found.overlap);
+  tell("resume", found.first_step, "A new session. " + found.text);
+}
+
+void Session::begin(const Layout& layout) {
+  if (encode(layout).size() > format::max_layout_bytes) throw BrokenClient("its table of tensors is too large");
+  log_.set_layout(layout);
+  continuity_.begin(layout);
+}
+
+void Session::check(const StepRecord& record) const {
+  if (record.step != log_.next_step())
+    throw BrokenClient(fmt::format("step {} came where step {} was due", record.step, log_.next_step()));
+  if (!SegmentWriter::any_has_room_for(record))
+    throw BrokenClient(fmt::format("step {} has more tensors in a list than a log can hold", record.step));
+}
+
+void Session::tell(const std::string& kind, std::optional<std::uint64_t> step, const std::string& text,
+                   const std::string& tensor) const {
+  manifest_.add({utc_now_ns(), rank_, kind, step, tensor, text});
+}
+
+void Session::observe(const StepRecord& record) {
+  if (const auto changed = continuity_.observe(record); !changed.empty())
+    tell("state_edited", record.step,
+         fmt::format("Between steps {} and {} something changed {}.", static_cast<std::int64_t>(record.step) - 1,
+                     record.step, named(changed)),
+         changed.front());
+  if (const auto slow = pace_.observe(record.timing, utc_now_ns())) {
+    const char* kind = slow->between_steps ? "gap" : "slow_step";
+    const char* where = slow->between_steps ? "most of it before its forward pass" : "most of it inside the step";
+    tell(kind, record.step,
+         fmt::format("Step {} took {:.3g} s where {:.3g} s is usual, {}.", record.step, slow->seconds,
+                     slow->usual_seconds, where));
+  }
+}
+
+// False as well where the earlier recording has no such step, or it cannot be read.
+bool Session::parts_here(const StepRecord& record) {
+  try {
+    if (record.step >= overlap_->end_step()) return false;
+    return overlap_->chain(record.step) != record.chain;
+  } catch (const BrokenInput&) {
+    overlap_.reset();
+    return false;
+  }
+}
+
+void Session::compare_overlap(const StepRecord& record) {
+  if (!overlap_ || !parts_here(record)) return;
+  overlap_.reset();
+  tell("resume", record.step,
+       fmt::format("Step {} is the first that differs from the earlier recording of the same steps.", record.step));
+}
+
+}  // namespace samestep
