@@ -31,8 +31,6 @@ SegmentReader::SegmentReader(const std::filesystem::path& file) : file_(file.str
   if (steps_ > format::max_step || header_.first_step > format::max_step) {
     throw BrokenInput(file_ + ": its steps are out of range");
   }
-  read_layout();
-  read_slots();
 }
 
 void SegmentReader::read_attribute(const char* name, const hdf5::Handle& type, std::span<const hsize_t> dims,
@@ -72,25 +70,30 @@ std::string SegmentReader::layout_text() const {
   return text;
 }
 
-void SegmentReader::read_layout() {
+const SegmentReader::Table& SegmentReader::table() const {
+  if (!table_) table_ = read_table();
+  return *table_;
+}
+
+SegmentReader::Table SegmentReader::read_table() const {
   const std::string text = layout_text();
   try {
-    layout_ = decode_layout(text);
+    return {decode_layout(text), segment_digest(header_, text), read_slots()};
   } catch (const BrokenInput& error) {
+    if (std::string_view(error.what()).starts_with(file_)) throw;
     throw BrokenInput(file_ + ": " + error.what());
   }
-  seed_ = segment_digest(header_, text);
 }
 
 // The width of the list lanes is the writer's choice and stands in the shape alone.
-void SegmentReader::read_slots() {
-  const std::string path = rows_of(Lane::loss, Kind::value, layout_, 1).path;
+std::size_t SegmentReader::read_slots() const {
+  const std::string path = rows_of(Lane::loss, Kind::value, {}, 1).path;
   const hdf5::Handle dataset = hdf5::open_dataset(log_->file(), path, file_);
   const std::vector<hsize_t> dims = hdf5::extent(dataset.get(), file_);
   if (dims.size() != 2 || dims[1] == 0 || dims[1] > format::max_slots) {
     throw BrokenInput(file_ + ": " + path + " has another shape than the format says");
   }
-  slots_ = dims[1];
+  return dims[1];
 }
 
 // --- Rows -------------------------------------------------------------------------------------------------------
@@ -132,7 +135,7 @@ Digest SegmentReader::end_log_chain() const {
 }
 
 SegmentReader::Links SegmentReader::links_before(std::uint64_t step) const {
-  if (step == first_step()) return {header_.chain_before, seed_};
+  if (step == first_step()) return {header_.chain_before, table().seed};
   return {chain(step - 1), log_chain(step - 1)};
 }
 
@@ -142,7 +145,7 @@ SegmentReader::Scalars SegmentReader::scalars(std::uint64_t step) const {
   scalars.row = decode_step_row(bytes.raw(step_row_bytes), at_step(file_, step));
   const std::uint8_t flags = scalars.row.flags[static_cast<std::size_t>(Lane::loss)];
   if ((flags & stored_values) == 0) return scalars;
-  ByteReader values = row(rows_of(Lane::loss, Kind::value, layout_, slots_), step);
+  ByteReader values = row(rows_of(Lane::loss, Kind::value, table().layout, table().slots), step);
   for (const double value : take_values(values, scalars.row.loss_values)) scalars.loss += value;
   return scalars;
 }
@@ -152,12 +155,12 @@ SegmentReader::Scalars SegmentReader::scalars(std::uint64_t step) const {
 void SegmentReader::read_list(Lane lane, const StepRow& from, LaneRecord& record) const {
   const std::uint8_t flags = from.flags[static_cast<std::size_t>(lane)];
   if ((flags & stored_items) != 0) {
-    ByteReader in = row(rows_of(lane, Kind::items, layout_, slots_), from.record.step);
+    ByteReader in = row(rows_of(lane, Kind::items, table().layout, table().slots), from.record.step);
     record.items = take_items(in, lane == Lane::batch ? from.batch_items : from.loss_items);
     expect_zeros(in);
   }
   if ((flags & stored_values) != 0 && lane == Lane::loss) {
-    ByteReader in = row(rows_of(lane, Kind::value, layout_, slots_), from.record.step);
+    ByteReader in = row(rows_of(lane, Kind::value, table().layout, table().slots), from.record.step);
     record.values = take_values(in, from.loss_values);
     expect_zeros(in);
   }
@@ -165,11 +168,11 @@ void SegmentReader::read_list(Lane lane, const StepRow& from, LaneRecord& record
 
 void SegmentReader::read_lane(Lane lane, const StepRow& from, LaneRecord& record) const {
   const std::uint8_t flags = from.flags[static_cast<std::size_t>(lane)];
-  const std::size_t columns = layout_.of(lane).size();
+  const std::size_t columns = table().layout.of(lane).size();
   const auto part = [&](std::uint8_t flag, Kind kind, const auto& take) {
     const std::vector<Kind> kinds = kinds_of(lane);
     if ((flags & flag) == 0 || columns == 0 || std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) return;
-    ByteReader in = row(rows_of(lane, kind, layout_, slots_), from.record.step);
+    ByteReader in = row(rows_of(lane, kind, table().layout, table().slots), from.record.step);
     take(in);
   };
   part(stored_presence, Kind::presence, [&](ByteReader& in) { record.presence = take_presence(in, columns); });
@@ -195,9 +198,9 @@ StepRecord SegmentReader::assemble(std::uint64_t step) const {
                         " lacks what its row says is stored");
     }
   }
-  const std::size_t generators = layout_.of(Lane::rng).size();
+  const std::size_t generators = table().layout.of(Lane::rng).size();
   if (from.rng_out && generators > 0) {
-    ByteReader in = row(rows_of_rng_out(layout_), step);
+    ByteReader in = row(rows_of_rng_out(table().layout), step);
     record.rng_out = take_digests(in, generators);
   }
   record.root = root(step);
@@ -208,8 +211,8 @@ StepRecord SegmentReader::assemble(std::uint64_t step) const {
 
 void SegmentReader::check_lane(Lane lane, const StepRecord& record) const {
   const LaneRecord& entry = record.of(lane);
-  if (entry.status == LaneStatus::absent || !has_details(lane, entry, layout_.of(lane).size())) return;
-  const Digest found = lane_digest(lane, entry, layout_.of(lane));
+  if (entry.status == LaneStatus::absent || !has_details(lane, entry, table().layout.of(lane).size())) return;
+  const Digest found = lane_digest(lane, entry, table().layout.of(lane));
   if (found == entry.digest) return;
   throw TamperedInput(at_step(file_, record.step) + ", lane " + std::string(name(lane)) +
                       ": its entries have the digest " + found.hex() + ", the record says " + entry.digest.hex());
@@ -222,7 +225,7 @@ void SegmentReader::check_record(const StepRecord& record, const Links& before) 
     throw TamperedInput(where + ": its contents give the " + what + " " + computed.hex() + ", stored is " +
                         stored.hex());
   };
-  if (!fits(record, layout_)) throw BrokenInput(where + " does not fit the segment's table of tensors");
+  if (!fits(record, table().layout)) throw BrokenInput(where + " does not fit the segment's table of tensors");
   for (const Lane lane : all_lanes) check_lane(lane, record);
   expect(root_digest(record), record.root, "root");
   expect(chain_digest(before.chain, record.root), record.chain, "chain");

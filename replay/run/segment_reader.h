@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,14 @@ namespace samestep {
 
 class SegmentReader {
  public:
-  // Throws BrokenInput where the file is not a whole log of this format.
+  // Throws BrokenInput where the file is not a log of this format; where its table of tensors is not, the first call
+  // that needs it does.
   explicit SegmentReader(const std::filesystem::path& file);
 
   [[nodiscard]] const std::string& file() const { return file_; }
   [[nodiscard]] const SegmentHeader& header() const { return header_; }
-  [[nodiscard]] const Layout& layout() const { return layout_; }
+  // Read when it is first needed: a search in the chains of many segments needs none.
+  [[nodiscard]] const Layout& layout() const { return table().layout; }
   [[nodiscard]] std::uint64_t first_step() const { return header_.first_step; }
   [[nodiscard]] std::uint64_t end_step() const { return header_.first_step + steps_; }
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
@@ -54,8 +57,14 @@ class SegmentReader {
   };
 
   void read_header();
-  void read_layout();
-  void read_slots();
+  struct Table {
+    Layout layout;
+    Digest seed;            // of the log chain
+    std::size_t slots = 0;  // of the list lanes
+  };
+  [[nodiscard]] const Table& table() const;
+  [[nodiscard]] Table read_table() const;
+  [[nodiscard]] std::size_t read_slots() const;
   [[nodiscard]] std::string layout_text() const;
   void read_attribute(const char* name, const hdf5::Handle& type, std::span<const hsize_t> dims, void* out) const;
   [[nodiscard]] ByteReader row(const Rows& rows, std::uint64_t step) const;
@@ -69,9 +78,7 @@ class SegmentReader {
 
   std::string file_;
   SegmentHeader header_;
-  Layout layout_;
-  Digest seed_;  // of the log chain
-  std::size_t slots_ = 0;
+  mutable std::optional<Table> table_;
   std::uint64_t steps_ = 0;
   mutable std::vector<std::byte> buffer_;  // of row(), one at a time
   std::shared_ptr<OpenLog> log_;
