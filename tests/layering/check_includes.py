@@ -16,6 +16,7 @@ ALLOWED = {
     "replay/player": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder"},
     "replay/capture": {"kernels", "replay/run", "replay/checkpoint", "replay/recorder"},
     "replay/trainers": {"replay/capture"},
+    "python/binding": {"replay/capture"},
     "bisect": {"replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/player"},
     "cli": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/player", "bisect"},
 }
@@ -26,7 +27,7 @@ CAPTURE_MAY_SEE = {
 }
 # A library's headers stay in the folders named.
 EXTERNAL = {
-    r"^(torch|ATen|c10)/": {"replay/capture", "replay/trainers"},
+    r"^(torch|ATen|c10)/": {"replay/capture", "replay/trainers", "python/binding"},
     r"^hdf5\.h$|^H5": {"replay/run"},
     r"^cuda": {"kernels"},
     r"^CLI/": {"cli", "replay/trainers"},
