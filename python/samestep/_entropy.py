@@ -12,6 +12,26 @@ import os
 import sys
 
 VARIABLE = "SAMESTEP_ENTROPY"
+# The states that the shared generators of `random` and numpy were given. One that still has it was neither seeded nor
+# drawn from: it decides nothing, and two recordings of a seeded program must not differ by it.
+given_states = {}
+
+
+def python_generator():
+    """The state of random's shared generator, as bytes."""
+    import array
+    import random
+
+    version, numbers, gauss = random.getstate()
+    return array.array("I", numbers).tobytes() + repr((version, gauss)).encode()
+
+
+def numpy_generator():
+    """The state of numpy's shared generator, as bytes."""
+    import numpy
+
+    kind, keys, position, has_gauss, cached = numpy.random.get_state()
+    return keys.tobytes() + repr((kind, int(position), int(has_gauss), float(cached))).encode()
 
 
 class Entropy:
@@ -80,6 +100,7 @@ def _give_to_random(entropy):
     seed.__doc__, seed.__qualname__ = plain_seed.__doc__, plain_seed.__qualname__
     random.Random.seed = seed
     random._inst.seed()  # the shared generator was seeded when the module was imported
+    given_states["python"] = python_generator()
 
 
 def _give_to_secrets(entropy):
@@ -126,4 +147,5 @@ def install(after_import):
     _give_to_the_program(entropy)
     after_import("random", lambda: _give_to_random(entropy))
     after_import("secrets", lambda: _give_to_secrets(entropy))
+    after_import("numpy", lambda: given_states.update(numpy=numpy_generator()))
     after_import("torch", lambda: _give_to_torch(entropy))

@@ -17,7 +17,7 @@ import weakref
 
 import torch
 
-from samestep import _native, _optimizers
+from samestep import _entropy, _native, _optimizers
 from samestep._tensors import plain, tensors_in
 
 _RECORDING, _REPLAYING, _OFF = "record", "replay", "off"
@@ -125,11 +125,12 @@ class Moments:
         self.mode = self.native.open()
 
     def hand_generators(self):
-        names, states = ["python"], [_bytes(_python_generator())]
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and "numpy.random" in sys.modules:
-            names.append("numpy")
-            states.append(_bytes(_numpy_generator(numpy)))
+        names, states = [], []
+        for name, module, read in (("python", "random", _entropy.python_generator), ("numpy", "numpy", _entropy.numpy_generator)):
+            state = read() if module in sys.modules else None
+            if state is not None and state != _entropy.given_states.get(name):
+                names.append(name)
+                states.append(_bytes(state))
         self.native.hand_generators(names, states)
 
     # --- F
@@ -273,19 +274,6 @@ def _closure_of(args, kwargs):
 
 def _bytes(state):
     return torch.frombuffer(bytearray(state), dtype=torch.uint8)
-
-
-def _python_generator():
-    import array
-    import random
-
-    version, numbers, gauss = random.getstate()
-    return array.array("I", numbers).tobytes() + repr((version, gauss)).encode()
-
-
-def _numpy_generator(numpy):
-    kind, keys, position, has_gauss, cached = numpy.random.get_state()
-    return keys.tobytes() + repr((kind, int(position), int(has_gauss), float(cached))).encode()
 
 
 def normal(name):
