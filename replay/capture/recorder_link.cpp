@@ -117,8 +117,8 @@ void RecorderLink::await(std::uint64_t unacknowledged) {
   waited_ns_ += nanoseconds_since(start);
 }
 
-std::uint64_t RecorderLink::start(const Digest& weights_in) {
-  send(Type::start, protocol::encode(protocol::Start{weights_in}));
+std::uint64_t RecorderLink::start(const protocol::Start& message) {
+  send(Type::start, protocol::encode(message));
   while (!begin_ && receive(std::nullopt)) {
   }
   return begin_.value_or(welcome_.first_step);

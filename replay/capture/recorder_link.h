@@ -34,7 +34,7 @@ class RecorderLink {
   void give_up(const std::string& why);
 
   // Tells the first step's weights_in; returns the number that the recorder gives that step.
-  std::uint64_t start(const Digest& weights_in);
+  std::uint64_t start(const protocol::Start& message);
   void layout(const std::string& text);
   // Waits until at most max_ahead steps (lockstep: none) are unacknowledged, then reads what answers there are.
   void step(std::uint64_t number, std::span<const std::byte> record);

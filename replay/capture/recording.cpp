@@ -178,7 +178,21 @@ void Recording::ask_for_first_step(std::size_t optimizer) {
   auto weights = draft_.weights_in;
   mask(weights, covered_by(optimizer));
   seal(Lane::weights_in, weights, parameters_.columns());
-  offset_ = link_->start(weights.digest) - loop_.next;
+  offset_ = link_->start({weights.digest, optimizer_digest(optimizer)}) - loop_.next;
+}
+
+// The lane `optimizer` as it stands; nullopt where there is no state yet.
+std::optional<Digest> Recording::optimizer_digest(std::size_t optimizer) const {
+  const auto entries = optimizer_entries(program_.optimizers, parameters_);
+  const auto holds = [&](const Entry& entry) { return entry.optimizer == optimizer && !entry.tensors.empty(); };
+  if (std::none_of(entries.begin(), entries.end(), holds)) return std::nullopt;
+  Reading reading;
+  LaneBuilder lane(reading, false);
+  for (const auto& entry : entries) entry.optimizer == optimizer ? lane.entry(entry) : lane.absent();
+  reading.run();
+  auto record = lane.record();
+  seal(Lane::optimizer, record, columns_of(entries));
+  return record.digest;
 }
 
 void Recording::keep_for_dump(const std::vector<at::Tensor>& batch) {

@@ -66,6 +66,7 @@ class Recording {
   void restore();
   void forward(const std::vector<at::Tensor>& batch);
   void ask_for_first_step(std::size_t optimizer);
+  [[nodiscard]] std::optional<Digest> optimizer_digest(std::size_t optimizer) const;
   void keep_for_dump(const std::vector<at::Tensor>& batch);
   void check_settings();
 

@@ -39,16 +39,35 @@ std::optional<std::uint64_t> step_that_follows(const RunReader& run, const Diges
   return std::nullopt;
 }
 
+// Of the optimizer's state there is a digest at every 16th step, at anchors and where a segment begins.
+std::string optimizer_sentence(const RunReader& run, std::uint64_t first_step, const protocol::Start& start) {
+  if (first_step == 0) return "";
+  if (!start.optimizer_in) return " Its optimizer holds no state: what it had learned was not restored.";
+  const std::uint64_t last = first_step - 1;
+  const Digest not_there;
+  const Digest there = run.stated_digest(last, Lane::optimizer);
+  if (there == *start.optimizer_in) return " Its optimizer's state is that after the same step.";
+  const std::uint64_t end = run.end_step();
+  const std::uint64_t begin = std::max(run.first_step(), end > most_looked_at ? end - most_looked_at : 0);
+  for (std::uint64_t step = end; step-- > begin;)
+    if (run.stated_digest(step, Lane::optimizer) == *start.optimizer_in)
+      return fmt::format(" Its optimizer's state is that after step {}.", step);
+  if (there == not_there)
+    return fmt::format(
+        " Whether its optimizer's state is that after step {} cannot be told: it was not recorded there.", last);
+  return fmt::format(" Its optimizer's state is not that after step {}.", last);
+}
+
 }  // namespace
 
-Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, const Digest& weights_in) {
+Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, const protocol::Start& start) {
   auto earlier = std::make_shared<const RunReader>(run, rank);
   const RunReader& reader = *earlier;
   Continuation found;
   found.first_step = reader.end_step();
   if (reader.end_step() == reader.first_step()) {
     found.text = "It is the first session with steps.";
-  } else if (const auto step = step_that_follows(reader, weights_in)) {
+  } else if (const auto step = step_that_follows(reader, start.weights_in)) {
     found.first_step = *step;
     found.text = *step == 0
                      ? "Its weights are those before step 0: it starts again from the beginning."
@@ -58,6 +77,7 @@ Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, 
         fmt::format("Its weights are those of no recorded step: it is counted on after the last one, as step {}.",
                     found.first_step);
   }
+  if (reader.end_step() > reader.first_step()) found.text += optimizer_sentence(reader, found.first_step, start);
   if (found.first_step > reader.first_step()) found.chain_before = reader.chain(found.first_step - 1);
   if (found.first_step < reader.end_step()) found.overlap = std::move(earlier);
   return found;

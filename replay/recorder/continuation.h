@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "replay/recorder/protocol.h"
 #include "replay/run/step_source.h"
 
 namespace samestep {
@@ -14,13 +15,14 @@ struct Continuation {
   std::uint64_t first_step = 0;
   Digest chain_before;                        // of the step before first_step; zeros where that is 0
   std::shared_ptr<const StepSource> overlap;  // the steps from first_step on that the run has already; may be empty
-  std::string text;                           // one sentence: which step, and what of it fits
+  std::string text;                           // which step, and what of it fits: weights, optimizer
 };
 
-// For a session of `rank` whose first weights_in is `weights_in`: after the last step that left these weights (from
+// For a session of `rank` that starts from `start`: after the last step that left these weights (from
 // step 0 where the run's first step started from them: a restart); else after the last step. A rank without steps
 // begins at 0. `run` must be readable as it lies on disk (its manifest renewed). Throws BrokenInput where it is
 // damaged.
-[[nodiscard]] Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, const Digest& weights_in);
+[[nodiscard]] Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank,
+                                         const protocol::Start& start);
 
 }  // namespace samestep

@@ -147,13 +147,21 @@ Welcome decode_welcome(std::string_view json) {
 }
 
 std::string encode(const Start& message) {
-  return text_of({{"weights_in", message.weights_in.hex()}});
+  nlohmann::json fields{{"weights_in", message.weights_in.hex()}};
+  if (message.optimizer_in) fields["optimizer_in"] = message.optimizer_in->hex();
+  return text_of(fields);
 }
 
 Start decode_start(std::string_view json) {
-  const auto digest = Digest::from_hex(Fields("start", json).string("weights_in"));
-  if (!digest) reject("start", "its field 'weights_in' is not 64 hexadecimal digits");
-  return {*digest};
+  const Fields fields("start", json);
+  const auto digest_in = [&](const char* name) {
+    const auto digest = Digest::from_hex(fields.string(name));
+    if (!digest) reject("start", fmt::format("its field '{}' is not 64 hexadecimal digits", name));
+    return *digest;
+  };
+  Start message{digest_in("weights_in"), std::nullopt};
+  if (fields.has("optimizer_in")) message.optimizer_in = digest_in("optimizer_in");
+  return message;
 }
 
 std::string encode(const Ack& message) {

@@ -72,7 +72,8 @@ struct Welcome {
 };
 
 struct Start {
-  Digest weights_in;  // the lane's digest at the first F
+  Digest weights_in;                   // the lane's digest at the first F
+  std::optional<Digest> optimizer_in;  // the lane `optimizer` as it would be before the first update; nullopt: no state
 };
 
 struct Ack {

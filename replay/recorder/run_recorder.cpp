@@ -254,7 +254,7 @@ std::uint64_t RunRecorder::on_start(const Client& client, const protocol::Start&
   Continuation found;
   try {
     state.manifest.renew();
-    found = continue_run(state.run, session.rank(), start.weights_in);
+    found = continue_run(state.run, session.rank(), start);
   } catch (const BrokenInput& error) {
     const RankState& rank = state.ranks[session.rank()];
     found = {rank.end_step, rank.chain, nullptr,

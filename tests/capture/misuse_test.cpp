@@ -279,6 +279,7 @@ TEST(Recorder, MayAskWhereTheSessionStarts) {
   ASSERT_EQ(told.steps.size(), 3);
   EXPECT_EQ(told.steps[0].step, 40);
   EXPECT_EQ(told.steps[0].of(Lane::weights_in).digest, told.starts[0].weights_in);
+  EXPECT_EQ(told.starts[0].optimizer_in, std::nullopt);
 }
 
 TEST(Recorder, MayAskForAnAnchor) {

@@ -26,7 +26,8 @@ using protocol::Type;
 
 struct Settings {
   std::uint64_t steps = 20;
-  std::uint64_t starts_after = 0;  // its first weights are those after so many steps
+  std::uint64_t optimizer_after = 0;  // its first optimizer state is that after so many steps; 0: it has none
+  std::uint64_t starts_after = 0;     // its first weights are those after so many steps
   SyntheticRun run;
   std::uint32_t rank = 0;
   std::string acknowledged;  // file: one step number a line, written before the next step is made
@@ -97,9 +98,17 @@ class Training {
     send_layout();
   }
 
+  // At most steps a recording has no digest of it; a program knows it nevertheless.
+  [[nodiscard]] Digest optimizer_after(std::uint64_t steps) const {
+    const LaneRecord lane = synthetic_record(settings_.run, layout_, steps - 1).of(Lane::optimizer);
+    return lane.status == LaneStatus::captured ? lane.digest : digest(std::to_string(steps));
+  }
+
   void ask_start() {
     const StepRecord first = synthetic_record(settings_.run, layout_, settings_.starts_after);
-    (void)connection_->send(Type::start, protocol::encode(protocol::Start{first.of(Lane::weights_in).digest}));
+    protocol::Start start{first.of(Lane::weights_in).digest, std::nullopt};
+    if (const auto after = settings_.optimizer_after; after != 0) start.optimizer_in = optimizer_after(after);
+    (void)connection_->send(Type::start, protocol::encode(start));
     const auto answer = connection_->receive();
     if (!answer) return lose();
     next_ = acked_ = protocol::decode_begin(answer->text()).first_step;
@@ -187,6 +196,7 @@ int main(int argc, char** argv) {
   CLI::App app{"A training program that only speaks frames"};
   app.add_option("--steps", settings.steps);
   app.add_option("--starts-after", settings.starts_after);
+  app.add_option("--optimizer-after", settings.optimizer_after);
   app.add_option("--parameters", settings.run.parameters);
   app.add_option("--seed", settings.run.seed);
   app.add_option("--parts-at", settings.run.parts_at);

@@ -205,7 +205,9 @@ TEST(Message, SurvivesTheJourney) {
   EXPECT_EQ(ack.step, 5u);
   EXPECT_EQ(ack.answer, Ack::Answer::off);
   EXPECT_TRUE(ack.cut_anchor);
-  EXPECT_EQ(decode_start(encode(Start{digest("x")})).weights_in, digest("x"));
+  EXPECT_EQ(decode_start(encode(Start{digest("x"), std::nullopt})).weights_in, digest("x"));
+  EXPECT_EQ(decode_start(encode(Start{digest("x"), std::nullopt})).optimizer_in, std::nullopt);
+  EXPECT_EQ(decode_start(encode(Start{digest("x"), digest("y")})).optimizer_in, digest("y"));
   EXPECT_EQ(decode_bye(encode(Bye{"closed", 9})).steps, 9u);
   EXPECT_EQ(decode_notice(encode(Notice{"environment", 4, "", "threads 2 -> 1"})).step, 4u);
 }

@@ -321,6 +321,23 @@ TEST(RecordContinue, CountsOnWhereTheWeightsAreUnknown) {
   RunReader(recording.run()).check_integrity();
 }
 
+std::string resumed(const Words& how) {
+  Recording recording;
+  recording.record({"--steps", "40"});
+  recording.record(how, {"--continue"});
+  return recording.events("resume").at(0).text;
+}
+
+TEST(RecordContinue, SaysWhichStepsOptimizerItHas) {
+  EXPECT_THAT(resumed({"--steps", "3", "--starts-after", "33", "--optimizer-after", "33"}),
+              HasSubstr("optimizer's state is that after the same step"));
+  EXPECT_THAT(resumed({"--steps", "3", "--starts-after", "33", "--optimizer-after", "17"}),
+              HasSubstr("optimizer's state is that after step 16"));
+  EXPECT_THAT(resumed({"--steps", "3", "--starts-after", "33"}), HasSubstr("optimizer holds no state"));
+  EXPECT_THAT(resumed({"--steps", "3", "--starts-after", "30", "--optimizer-after", "30"}),
+              HasSubstr("cannot be told"));
+}
+
 TEST(RecordContinue, StartsAgainAtZeroFromTheFirstWeights) {
   Recording recording;
   recording.record({"--steps", "10"});
