@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-#include <optional>
 #include <set>
 
 #include "cli/answer.h"
@@ -60,11 +58,8 @@ std::vector<EnvironmentDifference> differences_around(const Verdict& verdict, co
   return found;
 }
 
-Verdict diff_rank(const DiffOptions& options, std::uint32_t rank) {
-  RunReader a(options.a, rank);
-  std::optional<RunReader> other;  // one process holds a log open once: a run against itself shares its reader
-  if (!std::filesystem::equivalent(options.a, options.b)) other.emplace(options.b, rank);
-  RunReader& b = other ? *other : a;
+Verdict diff_rank(const DiffOptions& options, RunReader& a, RunReader& b) {
+  const std::uint32_t rank = a.rank();
   const std::string suffix = rank == 0 ? "" : fmt::format(" (rank {})", rank);
   Verdict verdict = diff({a, "A" + suffix, ended(a, rank)}, {b, "B" + suffix, ended(b, rank)});
   weigh_environment(verdict, differences_around(verdict, a, b), options.ignore_environment);
@@ -90,12 +85,13 @@ Verdict structure(const std::set<std::uint32_t>& a, const std::set<std::uint32_t
 }
 
 int run_diff(const DiffOptions& options) {
-  const std::set<std::uint32_t> ranks = ranks_of(RunReader(options.a));
-  const std::set<std::uint32_t> others = ranks_of(RunReader(options.b));
-  Verdict verdict = diff_rank(options, 0);
+  RunReader a(options.a), b(options.b);
+  const std::set<std::uint32_t> ranks = ranks_of(a), others = ranks_of(b);
+  Verdict verdict = diff_rank(options, a, b);
   for (std::uint32_t rank : ranks) {
     if (rank == 0 || !others.contains(rank)) continue;
-    if (Verdict next = diff_rank(options, rank); more_telling(next, verdict)) verdict = std::move(next);
+    RunReader next_a(options.a, rank), next_b(options.b, rank);
+    if (Verdict next = diff_rank(options, next_a, next_b); more_telling(next, verdict)) verdict = std::move(next);
   }
   if (verdict.outcome == Outcome::same && ranks != others) verdict = structure(ranks, others);
   verdict.reproduce = shell_words({"samestep", "diff", options.a, options.b});
