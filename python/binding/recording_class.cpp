@@ -1,5 +1,5 @@
 // torch.classes.samestep.Recording: one training process's recording, driven by the hooks of
-// python/samestep/_moments.py. Python calls, for each step: forward (F, once a micro-batch), loss, before_update (P),
+// python/samestep/_hooks.py and _moments.py. Python calls, for each step: forward (F, once a micro-batch), loss, before_update (P),
 // after_update (O). What capture asks of weights and optimizers it asks of what was handed over last; the hooks hand it
 // over again where it has changed.
 #include <torch/custom_class.h>

@@ -34,6 +34,10 @@ def numpy_generator():
     return keys.tobytes() + repr((kind, int(position), int(has_gauss), float(cached))).encode()
 
 
+# Name in the log, module that must be there, and how to read it.
+SHARED_GENERATORS = (("python", "random", python_generator), ("numpy", "numpy", numpy_generator))
+
+
 class Entropy:
     def __init__(self, secret):
         self.secret = secret

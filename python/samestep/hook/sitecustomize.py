@@ -41,7 +41,10 @@ class _AfterImport:
 
         def exec_module(module):
             run(module)
-            then()
+            try:
+                then()
+            except Exception as error:  # the program's own import must not fail for it
+                sys.stderr.write(f"samestep: {type(error).__name__}: {error}\n")
 
         spec.loader.exec_module = exec_module
         return spec
@@ -49,11 +52,11 @@ class _AfterImport:
 
 def _start_recording():
     try:
-        import samestep._moments
+        import samestep._hooks
+
+        samestep._hooks.install()
     except Exception as error:  # whatever it is, the program goes on
         sys.stderr.write(f"samestep: {_reason(error)}; the training runs unrecorded\n")
-        return
-    samestep._moments.install()
 
 
 def _reason(error):
@@ -72,9 +75,10 @@ def _after_import(name, then):
 def _give_entropy():
     try:
         import samestep._entropy
+
+        samestep._entropy.install(_after_import)
     except ImportError:
-        return  # said when torch is imported, if it ever is
-    samestep._entropy.install(_after_import)
+        pass  # said when torch is imported, if it ever is
 
 
 _leave_the_path()

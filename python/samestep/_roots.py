@@ -1,0 +1,116 @@
+"""The modules whose outermost training call is moment F, found without help.
+
+A root is a module that was called in training mode, with gradients on, from outside any other root, and owns a parameter of
+an optimizer. For as long as an optimizer has parameters of no known root every module's call is looked at; then only those
+of the roots' classes: a wrapped Module.__call__ would keep torch.compile from tracing whole models.
+"""
+import functools
+import threading
+import weakref
+
+import torch
+
+_plain_call = torch.nn.Module.__call__
+
+
+class Roots:
+    def __init__(self, owned, forward):
+        """`owned()`: the identities of the optimizers' parameters. `forward(module, args, kwargs)`: called at F; it never
+        raises."""
+        self._owned, self._forward = owned, forward
+        self._known = []  # weak references, in the order in which they were found
+        self._watching = False
+        self.depth = 0  # of calls of roots
+        self.stopped = False
+        self.stale = True  # the table of weights must be made again
+
+    def modules(self):
+        return [module for module in (known() for known in self._known) if module is not None]
+
+    def named(self):
+        """(prefix, module): none for a single root, else the class's name, numbered where two share it."""
+        modules = self.modules()
+        if len(modules) < 2:
+            return [("", module) for module in modules]
+        names = [type(module).__name__ for module in modules]
+        return [
+            (f"{name}.{names[:i].count(name)}." if names.count(name) > 1 else f"{name}.", module)
+            for i, (name, module) in enumerate(zip(names, modules))
+        ]
+
+    def optimizers_changed(self):
+        """An optimizer was made: its parameters may be those of a module that is not known yet."""
+        rooted = {id(parameter) for module in self.modules() for parameter in module.parameters()}
+        self._watch(not self._owned() <= rooted)
+
+    def watch_registrations(self):
+        """A parameter, buffer or module that is put in its place makes the table of weights stale."""
+        from torch.nn.modules import module
+
+        def stale(*_):
+            self.stale = True
+
+        module.register_module_parameter_registration_hook(stale)
+        module.register_module_buffer_registration_hook(stale)
+        module.register_module_module_registration_hook(stale)
+
+    # --- calls
+
+    def _is_root(self, module):
+        return any(known() is module for known in self._known)
+
+    def _becomes_root(self, module):
+        owned = self._owned()
+        if not any(id(parameter) in owned for parameter in module.parameters()):
+            return False
+        self._known.append(weakref.ref(module))
+        self.stale = True
+        self._wrap_class(type(module))
+        self.optimizers_changed()
+        return True
+
+    def _called(self, call, module, args, kwargs):
+        training = module.training and torch.is_grad_enabled()
+        if training and (self._is_root(module) or self._becomes_root(module)):
+            self._forward(module, args, kwargs)
+        self.depth += 1
+        try:
+            return call(module, *args, **kwargs)
+        finally:
+            self.depth -= 1
+
+    def _passes(self):
+        """True where a call is none of ours."""
+        elsewhere = threading.current_thread() is not threading.main_thread()
+        return self.depth > 0 or self.stopped or elsewhere or torch.compiler.is_compiling()
+
+    def _watch(self, watching):
+        self._watching = watching and not self.stopped
+        torch.nn.Module.__call__ = self._watching_call() if self._watching else _plain_call
+
+    def _watching_call(self):
+        roots = self
+
+        def __call__(self, *args, **kwargs):
+            if roots._passes():
+                return _plain_call(self, *args, **kwargs)
+            return roots._called(_plain_call, self, args, kwargs)
+
+        __call__.samestep = True
+        return __call__
+
+    def _wrap_class(self, kind):
+        if getattr(kind.__dict__.get("__call__"), "samestep", False):
+            return
+        own = kind.__call__
+        inherited = _plain_call if getattr(own, "samestep", False) else own
+        roots = self
+
+        @functools.wraps(inherited)
+        def __call__(self, *args, **kwargs):
+            if not torch.compiler.is_compiling() and not roots._passes() and roots._is_root(self):
+                return roots._called(inherited, self, args, kwargs)
+            return inherited(self, *args, **kwargs)
+
+        __call__.samestep = True
+        kind.__call__ = __call__
