@@ -8,15 +8,10 @@
 
 #include "replay/player/anchor_bytes.h"
 #include "replay/run/error.h"
+#include "replay/run/printable.h"
 
 namespace samestep::cli {
 namespace {
-
-int fail(bool json, const std::string& what) {
-  std::cerr << "samestep: " << what << '\n';
-  if (json) print({{"verdict", nullptr}, {"error", what}});
-  return exit_usage;
-}
 
 Verdict tampered(const TamperedInput& error) {
   Verdict verdict;
@@ -44,6 +39,12 @@ int answer(const Verdict& verdict, bool json) {
     std::cout << verdict << std::flush;
   }
   return exit_code(verdict.outcome);
+}
+
+int fail(bool json, const std::string& what) {
+  std::cerr << "samestep: " << printable(what) << '\n';
+  if (json) print({{"verdict", nullptr}, {"error", what}});
+  return exit_usage;
 }
 
 int guarded(bool json, const std::function<int()>& verb) {

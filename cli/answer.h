@@ -17,6 +17,10 @@ void print(const nlohmann::json& json);
 // else the machine throws one line "samestep: ..." (exit 2), with --json besides {"error": ...} on standard output.
 int guarded(bool json, const std::function<int()>& verb);
 
+// One line "samestep: WHAT" on standard error, with json besides {"error": WHAT} on standard output; returns
+// exit_usage.
+int fail(bool json, const std::string& what);
+
 // The help's last lines: an example and the exit codes.
 [[nodiscard]] std::string footer(const std::string& example, const std::string& exit_codes);
 

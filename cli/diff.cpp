@@ -37,6 +37,15 @@ std::string ended(const RunReader& run, std::uint32_t rank) {
   return how;
 }
 
+// The steps whose state after them an anchor holds.
+std::vector<std::uint64_t> milestones_of(const RunReader& run) {
+  std::vector<std::uint64_t> steps;
+  for (const AnchorEntry& anchor : run.manifest().anchors) {
+    if (anchor.step > 0 && run.is_in_line(anchor)) steps.push_back(anchor.step - 1);
+  }
+  return steps;
+}
+
 // Of the sessions that recorded the step in question; where all is the same, of all that recorded a common step.
 std::vector<EnvironmentDifference> differences_around(const Verdict& verdict, const RunReader& a, const RunReader& b) {
   std::vector<EnvironmentDifference> found;
@@ -61,7 +70,8 @@ std::vector<EnvironmentDifference> differences_around(const Verdict& verdict, co
 Verdict diff_rank(const DiffOptions& options, RunReader& a, RunReader& b) {
   const std::uint32_t rank = a.rank();
   const std::string suffix = rank == 0 ? "" : fmt::format(" (rank {})", rank);
-  Verdict verdict = diff({a, "A" + suffix, ended(a, rank)}, {b, "B" + suffix, ended(b, rank)});
+  Verdict verdict =
+      diff({a, "A" + suffix, ended(a, rank), milestones_of(a)}, {b, "B" + suffix, ended(b, rank), milestones_of(b)});
   weigh_environment(verdict, differences_around(verdict, a, b), options.ignore_environment);
   if (verdict.outcome == Outcome::same) {  // a diverging answer needs no proof that the rest is whole
     with_named_anchors(a, [&] { check_run(a); });
@@ -94,7 +104,9 @@ int run_diff(const DiffOptions& options) {
     if (Verdict next = diff_rank(options, next_a, next_b); more_telling(next, verdict)) verdict = std::move(next);
   }
   if (verdict.outcome == Outcome::same && ranks != others) verdict = structure(ranks, others);
-  verdict.reproduce = shell_words({"samestep", "diff", options.a, options.b});
+  std::vector<std::string> again{"samestep", "diff", options.a, options.b};
+  if (options.ignore_environment) again.emplace_back("--ignore-environment");
+  verdict.reproduce = shell_words(again);
   return answer(verdict, options.json);
 }
 

@@ -8,6 +8,7 @@
 #include "cli/plot.h"
 #include "cli/verbs.h"
 #include "replay/player/command.h"
+#include "replay/run/printable.h"
 #include "replay/run/run_reader.h"
 
 namespace samestep::cli {
@@ -191,6 +192,21 @@ nlohmann::json to_json(const RunReader& run, const InspectOptions& options) {
   return json;
 }
 
+// What a run holds came from elsewhere: no line of it may act on the terminal.
+template <class... Values>
+void line(fmt::format_string<Values...> format, Values&&... values) {
+  std::cout << printable(fmt::format(format, std::forward<Values>(values)...)) << '\n';
+}
+
+// "; rank 1 has steps: --rank 1", where this one has none.
+std::string other_ranks(const RunReader& run) {
+  for (const SegmentEntry& segment : run.manifest().segments) {
+    if (segment.rank != run.rank() && segment.steps > 0)
+      return fmt::format("; rank {} has steps: --rank {}", segment.rank, segment.rank);
+  }
+  return "";
+}
+
 std::string command_of(const nlohmann::json& session) {
   const std::vector<std::string> words = recorded_command(session);
   return words.empty() ? "(unknown)" : shell_words(words);
@@ -198,28 +214,28 @@ std::string command_of(const nlohmann::json& session) {
 
 void print_head(const RunReader& run, const InspectOptions& options) {
   const std::uint64_t steps = run.end_step() - run.first_step();
-  std::cout << fmt::format("run       {}\ncommand   {}\n", run.path().string(), command_of(run.manifest().what));
+  line("run       {}", run.path().string());
+  line("command   {}", command_of(run.manifest().what));
   if (const auto sessions = what_json(run, "continued"); sessions.is_array()) {
-    for (const auto& session : sessions) std::cout << fmt::format("continued {}\n", command_of(session));
+    for (const auto& session : sessions) line("continued {}", command_of(session));
   }
   if (const auto cwd = what_json(run, "cwd"); cwd.is_string()) {
-    std::cout << fmt::format("folder    {}\n", cwd.get<std::string>());
+    line("folder    {}", cwd.get<std::string>());
   }
   if (steps == 0) {
-    std::cout << "steps     0: no session connected, or none finished a step\n";
+    line("steps     0 of rank {}: no session connected, or none finished a step{}", run.rank(), other_ranks(run));
     return;
   }
-  std::cout << fmt::format("steps     {} ({} to {}), {:.0f} bytes of log a step\nchain     {}\n", steps,
-                           run.first_step(), run.end_step() - 1, bytes_per_step(run, options.rank),
-                           run.chain(run.end_step() - 1).hex());
+  line("steps     {} ({} to {}), {:.0f} bytes of log a step", steps, run.first_step(), run.end_step() - 1,
+       bytes_per_step(run, options.rank));
+  line("chain     {}", run.chain(run.end_step() - 1).hex());
 }
 
 void print_segments(const RunReader& run) {
   for (const SegmentEntry& segment : run.manifest().segments) {
     const std::string how = effective_ending(run.manifest(), segment);
-    std::cout << fmt::format("segment   rank {} segment {}: {} steps from {}, began {}, {}\n", segment.rank,
-                             segment.number, steps_of(run, segment), segment.first_step, utc(segment.began_ns),
-                             how == "running" ? "still running" : how);
+    line("segment   rank {} segment {}: {} steps from {}, began {}, {}", segment.rank, segment.number,
+         steps_of(run, segment), segment.first_step, utc(segment.began_ns), how == "running" ? "still running" : how);
   }
 }
 
@@ -227,16 +243,16 @@ void print_overlaps(const RunReader& run) {
   for (const RunReader::Overlap& overlap : run.overlaps()) {
     const std::string how = overlap.first_difference
                                 ? fmt::format("step {} is the first that differs", *overlap.first_difference)
-                                : "equal in every bit";
-    std::cout << fmt::format("twice     steps {} to {}, in segment {} and again in segment {}: {}\n", overlap.begin,
-                             overlap.end - 1, overlap.earlier, overlap.later, how);
+                                : "every root is equal";
+    line("twice     steps {} to {}, in segment {} and again in segment {}: {}", overlap.begin, overlap.end - 1,
+         overlap.earlier, overlap.later, how);
   }
 }
 
 void print_anchors(const RunReader& run) {
   const auto& anchors = run.manifest().anchors;
   if (anchors.empty()) {
-    std::cout << "anchors   none: a replay starts from step 0\n";
+    line("anchors   none: a replay starts from step {}", run.first_step());
     return;
   }
   std::string steps;
@@ -246,38 +262,45 @@ void print_anchors(const RunReader& run) {
     if (i < shown) steps += fmt::format(" {}", anchors[i].step);
   }
   if (anchors.size() > shown) steps += " ...";
-  std::cout << fmt::format("anchors   {} at steps{} ({:.1f} MB)\n", anchors.size(), steps,
-                           static_cast<double>(bytes) / 1e6);
+  line("anchors   {} at steps{} ({:.1f} MB)", anchors.size(), steps, static_cast<double>(bytes) / 1e6);
 }
 
 void print_events(const RunReader& run) {
   const auto& events = run.manifest().events;
   for (std::size_t i = 0; i < std::min(events.size(), shown); ++i) {
-    std::cout << fmt::format("event     {}  {}{}: {}\n", utc(events[i].utc_ns), events[i].kind,
-                             events[i].step ? fmt::format(" at step {}", *events[i].step) : "", events[i].text);
+    line("event     {}  {}{}: {}", utc(events[i].utc_ns), events[i].kind,
+         events[i].step ? fmt::format(" at step {}", *events[i].step) : "", events[i].text);
   }
-  if (events.size() > shown) std::cout << fmt::format("          ... and {} more (--json)\n", events.size() - shown);
+  if (events.size() > shown) line("          ... and {} more (--json)", events.size() - shown);
 }
 
 void print_loss(const RunReader& run) {
   std::vector<CurvePoint> points;
+  std::size_t not_finite = 0;
+  std::uint64_t first = 0;
   for (const auto& point : curve(run)) {
-    if (point.has_loss) points.push_back({static_cast<double>(point.step), point.loss});
+    if (!point.has_loss) continue;
+    points.push_back({static_cast<double>(point.step), point.loss});
+    if (std::isfinite(point.loss)) continue;
+    if (not_finite == 0) first = point.step;
+    ++not_finite;
   }
+  if (not_finite > 0)
+    line("loss      not finite at {} of {} steps looked at, first at step {}", not_finite, points.size(), first);
   const std::string text = plot(points, terminal_size());
   if (!text.empty()) std::cout << "loss\n" << text;
 }
 
 void print_tensors(const RunReader& run) {
   const auto record = last_summarised(run);
-  if (record) std::cout << fmt::format("tensors after step {}\n", record->step);
+  if (record) line("tensors after step {}", record->step);
   for (const TensorRow& row : tensor_rows(run, record)) {
-    std::cout << fmt::format("  {:<44} {:<22}", row.name, row.type);
+    std::string text = fmt::format("  {:<44} {:<22}", row.name, row.type);
     if (row.statistics != nullptr) {
-      std::cout << fmt::format(" norm {:<11.5g} max {:<11.5g}", row.statistics->norm, row.statistics->max_abs);
-      if (row.statistics->nonfinite > 0) std::cout << fmt::format(" {} not finite", row.statistics->nonfinite);
+      text += fmt::format(" norm {:<11.5g} max {:<11.5g}", row.statistics->norm, row.statistics->max_abs);
+      if (row.statistics->nonfinite > 0) text += fmt::format(" {} not finite", row.statistics->nonfinite);
     }
-    std::cout << '\n';
+    line("{}", text);
   }
 }
 

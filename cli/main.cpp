@@ -1,8 +1,17 @@
 // `samestep`: the command line and nothing else. Parses, dispatches to a verb, returns its exit code.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <iostream>
+#include <span>
+#include <string>
+#include <vector>
 
+#include "cli/answer.h"
+#include "cli/command_line.h"
 #include "cli/verbs.h"
 #include "replay/compare/verdict.h"
 #include "replay/recorder/protocol.h"
@@ -28,23 +37,40 @@ void add_verbs(CLI::App& app, int& exit_code) {
   samestep::cli::add_inspect(app, exit_code);
 }
 
-// One line for a wrong command line; help and version as they are.
-int answer_parse(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return app.exit(error);
-  std::cerr << "samestep: " << error.what() << " (see samestep --help)\n";
+// One line for a wrong command line, and the object that was asked for.
+int refuse(const std::string& mistake, std::span<const std::string> words, const CLI::App& app) {
+  const bool of_a_verb = !words.empty() && samestep::cli::verb_named(app, words[0]) != nullptr;
+  return samestep::cli::fail(samestep::cli::asks_for_json(words),
+                             fmt::format("{} (see samestep {}--help)", mistake, of_a_verb ? words[0] + " " : ""));
+}
+
+// Files that are opened later must not become somebody's standard input or output.
+void reserve_standard_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream)
+    if (::fcntl(stream, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDWR);
+}
+
+// An answer that could not be written is no answer.
+int delivered(int exit_code) {
+  std::cout.flush();
+  if (std::cout.good()) return exit_code;
+  std::cerr << "samestep: the answer could not be written to standard output\n";
   return samestep::exit_usage;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  reserve_standard_streams();
   CLI::App app{"Records a training run, replays it bit for bit, names where two runs part.", "samestep"};
   int exit_code = 0;
   add_verbs(app, exit_code);
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (const auto mistake = samestep::cli::mistake_in(app, words)) return refuse(*mistake, words, app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return answer_parse(app, error);
+    return error.get_exit_code() == 0 ? app.exit(error) : refuse(error.what(), words, app);
   }
-  return exit_code;
+  return delivered(exit_code);
 }

@@ -13,9 +13,9 @@
 #include "replay/recorder/record.h"
 #include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
-#include "replay/run/utc.h"
 #include "replay/run/run_reader.h"
 #include "replay/run/steering.h"
+#include "replay/run/utc.h"
 
 namespace samestep::cli {
 namespace {

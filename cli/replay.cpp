@@ -8,6 +8,7 @@
 #include "cli/verbs.h"
 #include "replay/player/player.h"
 #include "replay/run/error.h"
+#include "replay/run/printable.h"
 
 namespace samestep::cli {
 namespace {
@@ -36,7 +37,7 @@ int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
   if (!arguments.save.empty()) options.save = arguments.save;
   if (!arguments.cwd.empty()) options.cwd = arguments.cwd;
   take_pins(arguments);
-  options.say = [](const std::string& line) { std::cerr << "samestep: " << line << std::endl; };
+  options.say = [](const std::string& line) { std::cerr << "samestep: " << printable(line) << std::endl; };
   // The program's own output goes to a file, so nothing else writes to the terminal meanwhile.
   if (::isatty(STDERR_FILENO) != 0) {
     options.progress = [](const std::string& text) { std::cerr << "\r\033[K" << text << std::flush; };

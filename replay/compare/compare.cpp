@@ -18,14 +18,35 @@ bool off_schedule(Lane lane, std::uint64_t step, const LaneRecord& record) {
   return record.status == LaneStatus::absent && record.reason == AbsentReason::off_schedule && !in_root(lane, step);
 }
 
+// Named state is told apart by name: a program that keeps one value more has changed nothing of its training. True
+// where every value that both keep is equal, and one side keeps others besides.
+bool keep_other_names(const LaneRecord& a, const Layout& layout_a, const LaneRecord& b, const Layout& layout_b) {
+  const std::vector<Entry> x = compare_detail::entries(a, layout_a.of(Lane::state));
+  const std::vector<Entry> y = compare_detail::entries(b, layout_b.of(Lane::state));
+  std::size_t common = 0;
+  for (const Entry& entry : x) {
+    const auto other = std::ranges::find(y, entry.column->name, [](const Entry& e) { return e.column->name; });
+    if (other == y.end()) continue;
+    if (entry.presence != other->presence || entry.digest != other->digest) return false;
+    ++common;
+  }
+  return common < std::max(x.size(), y.size());
+}
+
 // The count that this step's pair of records adds to.
-std::uint64_t LaneTally::*counted_as(Lane lane, std::uint64_t step, const LaneRecord& a, const LaneRecord& b) {
+std::uint64_t LaneTally::*counted_as(Lane lane, const StepRecord& record_a, const Layout& layout_a,
+                                     const StepRecord& record_b, const Layout& layout_b) {
+  const LaneRecord& a = record_a.of(lane);
+  const LaneRecord& b = record_b.of(lane);
+  const std::uint64_t step = record_a.step;
   const bool absent_a = a.status == LaneStatus::absent;
   const bool absent_b = b.status == LaneStatus::absent;
   if ((absent_a && absent_b) || off_schedule(lane, step, a) || off_schedule(lane, step, b)) return &LaneTally::absent;
   if (absent_a || absent_b) return &LaneTally::one_sided;
   if (a.status == LaneStatus::given || b.status == LaneStatus::given) return &LaneTally::given;
-  return a.digest == b.digest ? &LaneTally::equal : &LaneTally::differs;
+  if (a.digest == b.digest) return &LaneTally::equal;
+  if (lane == Lane::state && keep_other_names(a, layout_a, b, layout_b)) return &LaneTally::one_sided;
+  return &LaneTally::differs;
 }
 
 void list_tensor(Difference& difference, std::string label) {
@@ -185,7 +206,7 @@ std::optional<Difference> compare(const StepRecord& a, const Layout& layout_a, c
                                   const Layout& layout_b, LaneTallies* lanes) {
   std::optional<Difference> first;
   for (Lane lane : all_lanes) {
-    const auto count = counted_as(lane, a.step, a.of(lane), b.of(lane));
+    const auto count = counted_as(lane, a, layout_a, b, layout_b);
     if (lanes != nullptr) ++((*lanes)[static_cast<std::size_t>(lane)].*count);
     if (count != &LaneTally::differs || first) continue;
     first.emplace();

@@ -35,12 +35,16 @@ std::optional<Difference> compare_at(const RunSide& a, const RunSide& b, std::ui
 }
 
 // Equal chains say nothing of what stands outside the roots (optimizer state off its schedule, named state), and do not
-// say which lanes there are. The first and last step and the last one that has the optimizer's state do.
+// say which lanes there are. The first and last step, the last one that has the optimizer's state, and milestones do.
 std::optional<Difference> compare_samples(const RunSide& a, const RunSide& b, StepRange range, Verdict& verdict) {
   const std::uint64_t last = range.end - 1;
   std::set<std::uint64_t> samples{range.begin, last};
   if (last / optimizer_period * optimizer_period >= range.begin)
     samples.insert(last / optimizer_period * optimizer_period);
+  for (const RunSide* side : {&a, &b}) {
+    for (const std::uint64_t step : side->milestones)
+      if (step >= range.begin && step < range.end) samples.insert(step);
+  }
   for (std::uint64_t step : samples) {
     if (auto difference = compare_at(a, b, step, verdict)) return difference;
   }

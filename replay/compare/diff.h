@@ -13,6 +13,7 @@ struct RunSide {
   const StepSource& steps;
   std::string label;             // how sentences call it: "A", "the recording"
   std::string ended = "closed";  // how its last segment ended; only "closed" means that it did all it meant to
+  std::vector<std::uint64_t> milestones{};  // steps at which lanes outside the root were read: before anchors
 };
 
 // Never `tampered` or `flaky`: TamperedInput passes through, and flakiness takes a second run to see. `same` only where

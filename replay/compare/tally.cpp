@@ -19,7 +19,17 @@ std::string missing(const LaneTally& tally) {
   return text;
 }
 
+// It is read at anchors and where a segment begins, and stands outside the chain.
+std::string state_limit(const LaneTally& tally) {
+  if (tally.equal == 0 || tally.absent == 0) return "";
+  return fmt::format(
+      "named state (what session.keep names) was compared at {} only: it is read at anchors and where a "
+      "segment begins",
+      steps(tally.equal));
+}
+
 std::string limit(Lane lane, const LaneTally& tally) {
+  if (lane == Lane::state && tally.outcome() == LaneOutcome::equal) return state_limit(tally);
   switch (tally.outcome()) {
     case LaneOutcome::partly:
       return fmt::format("the lane {} was compared at {}; {}", name(lane), steps(tally.compared()), missing(tally));

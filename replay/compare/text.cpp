@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "replay/compare/verdict.h"
+#include "replay/run/printable.h"
 
 namespace samestep {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 constexpr std::size_t shown = 12;  // lines of a list; the JSON form has all of them
 
 void row(std::ostream& out, std::string_view head, const std::string& text) {
-  out << fmt::format("  {:<10} {}\n", head, text);
+  out << fmt::format("  {:<10} {}\n", head, printable(text));
 }
 
 void list(std::ostream& out, std::string_view head, const std::vector<std::string>& lines) {
@@ -33,10 +34,11 @@ std::string headline(const Verdict& verdict) {
   return line;
 }
 
-std::string sign(const LaneTally& tally) {
+std::string sign(Lane lane, const LaneTally& tally) {
+  const bool rarely_read = lane == Lane::state && tally.absent > 0;
   switch (tally.outcome()) {
     case LaneOutcome::equal:
-      return "=";
+      return rarely_read ? fmt::format("= (at {} step{})", tally.equal, tally.equal == 1 ? "" : "s") : "=";
     case LaneOutcome::differs:
       return "!=";
     case LaneOutcome::given:
@@ -54,7 +56,7 @@ std::string lane_line(const LaneTallies& lanes) {
   for (Lane lane : all_lanes) {
     const LaneTally& tally = lanes[static_cast<std::size_t>(lane)];
     if (tally.outcome() == LaneOutcome::not_compared) continue;
-    line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name(lane), sign(tally));
+    line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name(lane), sign(lane, tally));
   }
   return line;
 }
@@ -62,7 +64,7 @@ std::string lane_line(const LaneTallies& lanes) {
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const Verdict& verdict) {
-  out << headline(verdict) << '\n';
+  out << printable(headline(verdict)) << '\n';
   if (verdict.outcome != Outcome::same && verdict.last_same_step) {
     row(out, "last same", fmt::format("step {} ({} compared)", *verdict.last_same_step, verdict.steps_compared));
   }

@@ -27,12 +27,16 @@ std::vector<std::string> choose_command(const nlohmann::json& recorded, const Re
   refuse_another_users(options);
   std::vector<std::string> words = recorded_command(recorded);
   if (words.empty()) throw BrokenInput("The run holds no command. Give one: samestep replay RUN -- COMMAND");
+  // What no JSON can hold was replaced when the command was written down.
+  if (std::ranges::any_of(words,
+                          [](const std::string& word) { return word.find("\xef\xbf\xbd") != std::string::npos; }))
+    throw BrokenInput(
+        "The recorded command had bytes that are no UTF-8. Give it yourself: samestep replay RUN -- COMMAND");
   return words;
 }
 
 std::filesystem::path choose_folder(const nlohmann::json& recorded, const ReplayOptions& options) {
   if (options.cwd) return *options.cwd;
-  if (!options.command.empty()) return {};  // another command is meant from where it is typed
   if (!recorded.is_object() || !recorded.contains("cwd") || !recorded["cwd"].is_string()) return {};
   std::filesystem::path folder = recorded["cwd"].get<std::string>();
   if (!std::filesystem::is_directory(folder)) {

@@ -47,13 +47,17 @@ void say_notices(Verdict& verdict, const Findings& findings) {
 
 // A lane that starts over right at the anchor was not restored by it.
 void advise_keep(Verdict& verdict, const Plan& plan, const Difference& difference) {
-  if (!plan.anchor || difference.step != plan.first_step) return;
+  const bool at_once = difference.step == plan.first_step;
+  if (!plan.anchor || (!at_once && difference.lane != Lane::hyper)) return;
   if (difference.lane == Lane::batch) {
     say(verdict,
         fmt::format("it parts at the first step after the anchor of step {} with equal weights and generators: "
                     "the data's position was not restored. Add session.keep(\"cursor\", ...) to the program, "
                     "record again, and the anchors will hold it",
                     plan.anchor->step));
+  } else if (difference.lane == Lane::hyper) {
+    say(verdict,
+        "a schedule sets it? Its state must be kept for a start from an anchor: session.keep(\"schedule\", ...)");
   } else if (difference.lane == Lane::weights_in || difference.lane == Lane::rng) {
     say(verdict,
         fmt::format("it parts at the first step after the anchor of step {}: the program does not take up {} as "
@@ -77,17 +81,30 @@ void judge_divergence(Verdict& verdict, const StepSource& recording, const Plan&
   }
 }
 
+// An end that is not the program's doing.
+std::string why_it_could_not_go_on(const Plan& plan, const Pass& pass, std::uint64_t next) {
+  const auto refused = [](const protocol::Notice& notice) { return notice.kind == "restore_failed"; };
+  if (std::ranges::any_of(pass.findings.notices, refused)) return "the program could not start from the anchor";
+  if (plan.session_ends != 0 && next == plan.session_ends)
+    return fmt::format("step {} on was recorded by another process that the command started; a replay follows one",
+                       next);
+  return "";
+}
+
 void judge_end(Verdict& verdict, const Plan& plan, const Pass& pass) {
   const std::uint64_t next = std::max(pass.findings.steps.next(), plan.first_step);
   if (next >= plan.to) {
-    verdict.outcome = Outcome::same;
+    verdict.outcome = plan.whole ? Outcome::same : Outcome::incomparable;
     verdict.last_same_step = plan.to - 1;
+    if (!plan.whole) say(verdict, "all recorded steps of the window are equal; the others cannot be called the same");
     return;
   }
   if (next > plan.first_step) verdict.last_same_step = next - 1;
   say(verdict,
       fmt::format("the replay ended before step {} of {} to {}: {}", next, plan.from, plan.to - 1, session_end(pass)));
-  if (ended_by_itself(pass)) {
+  if (const std::string why = why_it_could_not_go_on(plan, pass, next); !why.empty()) {
+    say(verdict, why);
+  } else if (ended_by_itself(pass)) {
     verdict.outcome = Outcome::diverged;
     verdict.cause = Cause::ended;
     verdict.step = next;

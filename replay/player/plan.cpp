@@ -13,13 +13,14 @@ namespace {
 
 void cut_to_recording(Plan& plan, std::uint64_t first, std::uint64_t end) {
   if (first == end) {
-    plan.refusal = "the recording holds no step";
+    plan.refusal = "the recording holds no step of this rank";
   } else if (plan.from >= end || plan.to <= first) {
     plan.refusal = fmt::format("the window {} to {} lies outside the recorded steps {} to {}", plan.from, plan.to - 1,
                                first, end - 1);
   } else if (plan.to > end || plan.from < first) {
     plan.remark =
         fmt::format("asked for steps {} to {}, recorded are {} to {}", plan.from, plan.to - 1, first, end - 1);
+    plan.whole = false;
     plan.to = std::min(plan.to, end);
     plan.from = std::max(plan.from, first);
   }
@@ -50,6 +51,14 @@ std::string other_session(const Plan& plan, const RunReader& recording) {
   return "";
 }
 
+// A command that trains twice connects twice; the steps of its second process are not those of the first one's.
+std::uint64_t end_of_the_first_process(const Plan& plan, const RunReader& recording) {
+  const nlohmann::json& first = recording.segment_of(plan.first_step).process;
+  for (const std::uint64_t step : parts_of(recording, {plan.first_step, plan.to}))
+    if (recording.segment_of(step).process != first) return step;
+  return 0;
+}
+
 }  // namespace
 
 Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
@@ -62,7 +71,9 @@ Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
   }
   cut_to_recording(plan, recording.first_step(), recording.end_step());
   if (plan.refusal.empty()) choose_start(plan, recording);
-  if (plan.refusal.empty()) plan.sessions = other_session(plan, recording);
+  if (!plan.refusal.empty()) return plan;
+  plan.sessions = other_session(plan, recording);
+  plan.session_ends = end_of_the_first_process(plan, recording);
   return plan;
 }
 

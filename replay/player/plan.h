@@ -13,6 +13,8 @@ struct Plan {
   std::uint64_t to = 0;
   std::uint64_t first_step = 0;  // the first that runs: the anchor's S, or the start; steps before `from` are warm-up
   std::optional<AnchorEntry> anchor;
+  std::uint64_t session_ends = 0;  // the first step of the window that another process recorded; 0: there is none
+  bool whole = true;     // every step asked for was recorded
   std::string remark;    // empty, or how the window was cut to what was recorded
   std::string sessions;  // empty, or that the window holds steps of several sessions
   std::string refusal;   // not empty: nothing can be compared, and why

@@ -156,6 +156,7 @@ std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verd
   for (const auto& [name, value] : options.set) words.insert(words.end(), {"--set", name + "=" + value});
   if (options.cwd) words.insert(words.end(), {"--cwd", options.cwd->string()});
   if (options.rank != 0) words.insert(words.end(), {"--rank", std::to_string(options.rank)});
+  if (options.ignore_environment) words.emplace_back("--ignore-environment");
   if (!options.command.empty()) words.emplace_back("--");
   words.insert(words.end(), options.command.begin(), options.command.end());
   return shell_words(words);

@@ -1,5 +1,6 @@
 #include "replay/run/hdf5.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -215,12 +216,20 @@ Handle type_summary() {
   return row.field("sum", H5T_STD_U64LE).field("weighted", H5T_STD_U64LE).take();
 }
 
+// HDF5 opens files without O_CLOEXEC: a program that is started later would inherit the log.
+Handle private_to_us(Handle file) {
+  void* descriptor = nullptr;
+  if (H5Fget_vfd_handle(file.get(), H5P_DEFAULT, &descriptor) >= 0 && descriptor != nullptr)
+    (void)::fcntl(*static_cast<int*>(descriptor), F_SETFD, FD_CLOEXEC);
+  return file;
+}
+
 Handle create_file(const std::filesystem::path& file) {
   quiet();
   const Handle access = access_for_writing();
   const Handle creation = creation_in_pages();
-  return owned(H5Fcreate(file.c_str(), H5F_ACC_EXCL, creation.get(), access.get()), H5Fclose,
-               "cannot create " + file.string());
+  return private_to_us(owned(H5Fcreate(file.c_str(), H5F_ACC_EXCL, creation.get(), access.get()), H5Fclose,
+                             "cannot create " + file.string()));
 }
 
 Handle create_group(hid_t file, const std::string& path) {
@@ -292,8 +301,8 @@ Handle open_file(const std::filesystem::path& file) {
   H5PLset_loading_state(0);
   const Handle access = properties(H5P_FILE_ACCESS);
   check(H5Pset_metadata_read_attempts(access.get(), metadata_attempts), "HDF5 properties");
-  return owned(H5Fopen(file.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get()), H5Fclose,
-               "cannot open " + file.string());
+  return private_to_us(owned(H5Fopen(file.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get()), H5Fclose,
+                             "cannot open " + file.string()));
 }
 
 Handle open_dataset(hid_t file, const std::string& path, const std::string& origin) {

@@ -8,11 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "replay/run/error.h"
 #include "replay/run/format.h"
+#include "replay/run/run_files.h"
 #include "replay/run/strict_json.h"
 
 namespace samestep {
@@ -224,13 +223,11 @@ Manifest parse_manifest(std::string_view text, const std::string& origin) {
 }
 
 Manifest read_manifest(const std::filesystem::path& run) {
+  // A hundred thousand events and a megabyte of uncommitted difference are far below it.
+  constexpr std::uintmax_t most_manifest_bytes = std::uintmax_t{256} << 20;
   const std::filesystem::path file = run / format::manifest_file;
   if (!std::filesystem::is_directory(run)) throw BrokenInput(run.string() + ": no such run directory");
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw BrokenInput(file.string() + ": cannot be opened; is " + run.string() + " a run directory?");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_manifest(text.str(), file.string());
+  return parse_manifest(text_of_file(file, most_manifest_bytes), file.string());
 }
 
 std::string manifest_text(const Manifest& manifest) {

@@ -1,10 +1,12 @@
 #include "replay/run/run_files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "replay/run/error.h"
@@ -49,6 +51,30 @@ std::optional<Digest> file_digest(int descriptor, const std::filesystem::path& f
     hasher.update(buffer.data(), static_cast<std::size_t>(size));
   }
   return std::nullopt;
+}
+
+std::string text_of_file(const std::filesystem::path& file, std::uintmax_t most) {
+  // Without O_NONBLOCK the opening of a pipe waits for a writer.
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (descriptor < 0) cannot_read(file);
+  const std::unique_ptr<const int, void (*)(const int*)> owner(&descriptor, [](const int* open) { ::close(*open); });
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) cannot_read(file);
+  if (!S_ISREG(status.st_mode)) throw BrokenInput("cannot read " + file.string() + ": it is no regular file");
+  if (static_cast<std::uintmax_t>(status.st_size) > most)
+    throw BrokenInput("cannot read " + file.string() + ": it has " + std::to_string(status.st_size) +
+                      " bytes, at most " + std::to_string(most) + " are expected");
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  std::size_t filled = 0;
+  while (filled < text.size()) {
+    const ssize_t size = ::read(descriptor, text.data() + filled, text.size() - filled);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) cannot_read(file);
+    if (size == 0) break;
+    filled += static_cast<std::size_t>(size);
+  }
+  text.resize(filled);
+  return text;
 }
 
 Digest file_digest(const std::filesystem::path& file) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -13,6 +14,10 @@ namespace samestep {
 // The path of `relative` in `run`. Throws BrokenInput for names that lead out of the run (absolute, "..") or through a
 // symbolic link, and for what is not there or no regular file.
 [[nodiscard]] std::filesystem::path run_file(const std::filesystem::path& run, const std::string& relative);
+
+// The bytes of a regular file of at most `most` bytes. Throws BrokenInput that names it where it is anything else (a pipe,
+// a device, a symbolic link: reading might never end) or larger.
+[[nodiscard]] std::string text_of_file(const std::filesystem::path& file, std::uintmax_t most);
 
 // The BLAKE3 of a whole file. Throws BrokenInput where it cannot be read.
 [[nodiscard]] Digest file_digest(const std::filesystem::path& file);

@@ -89,6 +89,25 @@ TEST_F(Cli, AMistakeIsOneLineAndExitTwo) {
   }
 }
 
+TEST_F(Cli, NamesTheWordThatIsWrong) {
+  EXPECT_THAT(samestep("recrod -- true").error, HasSubstr("no verb 'recrod': record, replay, diff, inspect"));
+  EXPECT_THAT(samestep("record --anchr-every 5 -- true").error, HasSubstr("no option --anchr-every"));
+  EXPECT_THAT(samestep("record ./trainer --steps 3").error, HasSubstr("goes after --"));
+  EXPECT_THAT(samestep("replay run --from -5").error, HasSubstr("--from takes a number from 0 on, not -5"));
+  EXPECT_THAT(samestep("record --anchor-every=-5 -- true").error, HasSubstr("not -5"));
+  EXPECT_EQ(json::parse(samestep("inspect run --json --bogus").out)["verdict"], nullptr);
+}
+
+// Reading a pipe or a device would never end.
+TEST_F(Cli, AManifestThatIsNoFileIsRefused) {
+  std::filesystem::create_directory(folder_ / "run");
+  ASSERT_EQ(::mkfifo((folder_ / "run/manifest.json").c_str(), 0600), 0);
+  EXPECT_THAT(samestep("inspect run").error, HasSubstr("it is no regular file"));
+  std::filesystem::remove(folder_ / "run/manifest.json");
+  std::filesystem::create_symlink("/dev/zero", folder_ / "run/manifest.json");
+  EXPECT_EQ(samestep("inspect run").code, 2);
+}
+
 TEST_F(Cli, AnErrorWithJsonIsAnObject) {
   const Answer answer = samestep("diff nowhere elsewhere --json");
   EXPECT_EQ(answer.code, 2);
@@ -246,7 +265,8 @@ TEST_F(Cli, InspectTellsStepsThatAreHeldTwice) {
   EXPECT_EQ(shown["overlaps"][0]["steps"], 8);
   EXPECT_TRUE(shown["overlaps"][0]["first_difference"].is_null());
   const Answer text = samestep("inspect a");
-  EXPECT_THAT(text.out, HasSubstr("twice     steps 12 to 19, in segment 0 and again in segment 1: equal in every bit"));
+  EXPECT_THAT(text.out,
+              HasSubstr("twice     steps 12 to 19, in segment 0 and again in segment 1: every root is equal"));
   EXPECT_THAT(text.out, HasSubstr("continued " SAMESTEP_TINY_TRAINER " --steps 30"));
 }
 

@@ -348,11 +348,31 @@ TEST(DiffLanes, NamedStateIsComparedAlthoughNoRootCoversIt) {
     run.seal();
     return run;
   };
+  EXPECT_THAT(judge(with_state("7"), with_state("7")).limits, Contains(HasSubstr("was compared at 1 step only")));
   EXPECT_EQ(judge(with_state("7"), with_state("7")).outcome, Outcome::same);
   const Verdict verdict = judge(with_state("7"), with_state("8"));
   EXPECT_EQ(verdict.outcome, Outcome::diverged);
   EXPECT_EQ(verdict.lane, Lane::state);
   EXPECT_EQ(verdict.tensor, "cursor");
+}
+
+// A program that keeps one value more has changed nothing of its training.
+TEST(Diff, OfRunsThatKeepOtherNamesIsNoDivergence) {
+  const auto keeping = [](const std::vector<std::string>& names) {
+    MemoryRun run(20);
+    LaneRecord& state = run.records()[19].of(Lane::state);
+    state.status = LaneStatus::captured;
+    for (const std::string& kept : names) {
+      run.table().of(Lane::state).push_back({kept, DType::i64, Shape{}});
+      state.presence.push_back(Presence::present);
+      state.digests.push_back(digest(kept));
+    }
+    testing::refresh(run.records()[19], Lane::state, run.table());
+    return run;
+  };
+  const Verdict verdict = judge(keeping({"cursor"}), keeping({"best", "cursor"}));
+  EXPECT_EQ(verdict.outcome, Outcome::same);
+  EXPECT_THAT(verdict.limits, Contains(HasSubstr("state is absent in one run")));
 }
 
 }  // namespace

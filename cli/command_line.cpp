@@ -1,0 +1,75 @@
+#include "cli/command_line.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
+#include <vector>
+
+namespace samestep::cli {
+namespace {
+
+bool is_option(const std::string& word) {
+  return word.size() > 1 && word[0] == '-' && std::isdigit(static_cast<unsigned char>(word[1])) == 0;
+}
+
+bool is_negative(const std::string& text) {
+  return text.size() > 1 && text[0] == '-' && std::isdigit(static_cast<unsigned char>(text[1])) != 0;
+}
+
+std::vector<const CLI::App*> verbs_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App*) { return true; });
+}
+
+std::string names_of(const std::vector<const CLI::App*>& verbs) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : verbs) names.push_back(verb->get_name());
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::optional<std::string> mistake_in_option(const CLI::App& verb, const std::string& word, const std::string& next) {
+  const std::size_t equals = word.find('=');
+  const std::string name = word.substr(0, equals);
+  const CLI::Option* option = verb.get_option_no_throw(name);
+  if (option == nullptr) {
+    const bool runs_a_command = verb.get_option_no_throw("COMMAND") != nullptr;
+    return fmt::format("{} has no option {}{}", verb.get_name(), name,
+                       runs_a_command ? "; the program to run, with options of its own, goes after --" : "");
+  }
+  const std::string value = equals == std::string::npos ? next : word.substr(equals + 1);
+  if (option->get_expected_min() > 0 && is_negative(value))
+    return fmt::format("{} takes a number from 0 on, not {}", name, value);
+  return std::nullopt;
+}
+
+}  // namespace
+
+const CLI::App* verb_named(const CLI::App& app, const std::string& name) {
+  for (const CLI::App* verb : verbs_of(app))
+    if (verb->get_name() == name) return verb;
+  return nullptr;
+}
+
+bool asks_for_json(std::span<const std::string> words) {
+  const auto end = std::ranges::find(words, "--");
+  return !words.empty() && words[0] != "record" && std::find(words.begin(), end, "--json") != end;
+}
+
+std::optional<std::string> mistake_in(const CLI::App& app, std::span<const std::string> words) {
+  if (words.empty()) return std::nullopt;
+  if (is_option(words[0])) {
+    if (app.get_option_no_throw(words[0]) != nullptr) return std::nullopt;
+    return fmt::format("there is no option {}", words[0]);
+  }
+  const CLI::App* verb = verb_named(app, words[0]);
+  if (verb == nullptr) return fmt::format("there is no verb '{}': {}", words[0], names_of(verbs_of(app)));
+  for (std::size_t i = 1; i < words.size() && words[i] != "--"; ++i) {
+    if (!is_option(words[i])) continue;
+    const std::string next = i + 1 < words.size() ? words[i + 1] : "";
+    if (auto mistake = mistake_in_option(*verb, words[i], next)) return mistake;
+  }
+  return std::nullopt;
+}
+
+}  // namespace samestep::cli

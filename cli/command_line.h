@@ -1,0 +1,19 @@
+// What is wrong with a command line, told before CLI11 sees it: CLI11 names the words that were left over, not the one
+// that was misspelt, and takes a negative number for a huge one.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace samestep::cli {
+
+// The verb of that name; null where there is none.
+[[nodiscard]] const CLI::App* verb_named(const CLI::App& app, const std::string& name);
+// `words`: without the program's name. One sentence; nullopt where nothing is wrong that CLI11 would not tell better.
+[[nodiscard]] std::optional<std::string> mistake_in(const CLI::App& app, std::span<const std::string> words);
+// True where a verb's answer was asked for as JSON.
+[[nodiscard]] bool asks_for_json(std::span<const std::string> words);
+
+}  // namespace samestep::cli
