@@ -79,10 +79,11 @@ say "[4/4] building the release preset's programs"
 PATH=$venv/bin:$PATH
 cmake --preset release -DSAMESTEP_PYTHON="$torch_python" -DCMAKE_INSTALL_PREFIX="$venv" >build-setup.log 2>&1 \
   || { tail -n 20 build-setup.log >&2; stop "configuring failed; all of it: $root/build-setup.log"; }
-if [ -t 1 ]; then cmake --build --preset release -j "${SAMESTEP_JOBS:-2}" --target samestep samestep-train samestep_cuda samestep_python
-else cmake --build --preset release -j "${SAMESTEP_JOBS:-2}" --target samestep samestep-train samestep_cuda samestep_python >build-setup.log 2>&1 || { tail -n 40 build-setup.log >&2; stop "building failed; all of it: $root/build-setup.log"; }
+if [ -t 1 ]; then cmake --build --preset release -j "${SAMESTEP_JOBS:-2}" --target samestep samestep-train samestep_cuda samestep_python samestep_api
+else cmake --build --preset release -j "${SAMESTEP_JOBS:-2}" --target samestep samestep-train samestep_cuda samestep_python samestep_api >build-setup.log 2>&1 || { tail -n 40 build-setup.log >&2; stop "building failed; all of it: $root/build-setup.log"; }
 fi
 cmake --install build/release --component programs --strip >build-setup.log
+cmake --install build/release --component api >>build-setup.log
 if [ -z "${SAMESTEP_PYTHON:-}" ]; then
   cmake --install build/release --component python --strip \
     --prefix "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" >>build-setup.log
