@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <thread>
 
@@ -20,10 +21,22 @@ using Clock = std::chrono::steady_clock;
 constexpr int frames_a_turn = 64;                  // so that a flood from one client does not starve the others
 constexpr std::chrono::milliseconds ask_again{2};  // how a process ended is known shortly after its socket closes
 
+Descriptor take_reserve() {
+  return Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+Descriptor accept_from(const Descriptor& listener) {
+  return Descriptor(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
 }  // namespace
 
 Drain::Drain(Descriptor listener, Inbox& inbox, const ServerLimits& limits)
-    : listener_(std::move(listener)), inbox_(inbox), limits_(limits), waker_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : listener_(std::move(listener)),
+      inbox_(inbox),
+      limits_(limits),
+      waker_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      reserve_(take_reserve()) {
   if (!waker_) throw BrokenInput(fmt::format("Starting the recorder: no eventfd ({}).", std::strerror(errno)));
 }
 
@@ -79,8 +92,9 @@ void Drain::take_the_rest() {
 
 void Drain::wait() {
   const bool room = inbox_.has_room();
-  std::vector<pollfd> entries{{waker_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
-  int timeout = -1;
+  std::vector<pollfd> entries{{waker_.get(), POLLIN, 0}};
+  if (!accepts_nothing_) entries.push_back({listener_.get(), POLLIN, 0});
+  int timeout = accepts_nothing_ ? static_cast<int>(limits_.tick.count()) : -1;
   for (const auto& peer : peers_) {
     if (peer->closing_since) {
       timeout = static_cast<int>(ask_again.count());
@@ -96,13 +110,35 @@ void Drain::wait() {
 }
 
 void Drain::accept_all() {
+  if (!reserve_) reserve_ = take_reserve();
+  accepts_nothing_ = false;
   for (;;) {
-    Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!socket) return;
-    // Non-blocking only for accept's sake: answers are sent with a time limit (Peer), reads never wait anyway.
-    ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) & ~O_NONBLOCK);
-    peers_.push_back(std::make_shared<Peer>(next_number_++, std::move(socket)));
+    if (Descriptor socket = accept_from(listener_)) {
+      add_peer(std::move(socket));
+      continue;
+    }
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno == EAGAIN || !turn_one_away()) return;
   }
+}
+
+void Drain::add_peer(Descriptor socket) {
+  // Non-blocking only for accept's sake: answers are sent with a time limit (Peer), reads never wait anyway.
+  ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) & ~O_NONBLOCK);
+  peers_.push_back(std::make_shared<Peer>(next_number_++, std::move(socket)));
+}
+
+// Without a descriptor for it a connection stays in the listener's queue: poll returns at once again, and the client
+// waits for an answer that never comes. So it is taken with the reserve and closed; the client trains on unrecorded.
+// False where there is none to turn away, or no way to.
+bool Drain::turn_one_away() {
+  const bool tries = static_cast<bool>(reserve_);
+  reserve_.reset();
+  const bool taken = tries && accept_from(listener_);
+  accepts_nothing_ = !taken && !(tries && errno == EAGAIN);
+  if (taken) ++turned_away_;
+  reserve_ = take_reserve();
+  return taken;
 }
 
 // A process that starts when another one has ended takes its place (its rank): what is left of the old one must come

@@ -24,12 +24,16 @@ class Drain {
   void wake() const;
   void stop();
   [[nodiscard]] std::size_t live_clients() const { return live_.load(); }
+  // Connections that were closed at once, for this process had no descriptor left for them.
+  [[nodiscard]] std::uint64_t turned_away() const { return turned_away_.load(); }
 
  private:
   void serve();
   void take_the_rest();
   void wait();
   void accept_all();
+  void add_peer(Descriptor socket);
+  [[nodiscard]] bool turn_one_away();
   void read_all();
   [[nodiscard]] bool read(const std::shared_ptr<Peer>& peer);
   [[nodiscard]] bool read_frames(const std::shared_ptr<Peer>& peer);
@@ -43,6 +47,9 @@ class Drain {
   Inbox& inbox_;
   ServerLimits limits_;
   Descriptor waker_;
+  Descriptor reserve_;            // given up for a moment where no other descriptor is left to accept with
+  bool accepts_nothing_ = false;  // not even that helped: the listener is left alone until the next tick
+  std::atomic<std::uint64_t> turned_away_ = 0;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::size_t> live_ = 0;
   std::uint64_t next_number_ = 0;

@@ -97,7 +97,13 @@ void Server::finish() {
 }
 
 std::vector<std::string> Server::failures() const {
-  return state_->dispatch.failures();
+  std::vector<std::string> said = state_->dispatch.failures();
+  if (const std::uint64_t count = state_->drain.turned_away(); count > 0)
+    said.push_back(fmt::format(
+        "Connections turned away, for the recorder has too few file descriptors (ulimit -n): {}. Those processes train "
+        "on unrecorded.",
+        count));
+  return said;
 }
 
 }  // namespace samestep

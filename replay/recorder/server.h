@@ -36,8 +36,8 @@ class Server {
   // Takes in whatever has been sent so far, also by processes that have died and by connections not yet accepted; ends
   // every client; joins the threads; removes the socket. Idempotent.
   void finish();
-  // What the sink threw, if it did: one sentence each. The client it happened to was told to train on unrecorded.
-  // Complete after finish().
+  // What the sink threw, if it did, one sentence each: the client it happened to was told to train on unrecorded. And
+  // how many clients were turned away for want of descriptors, if any were. Complete after finish().
   [[nodiscard]] std::vector<std::string> failures() const;
 
  private:

@@ -1,12 +1,16 @@
 // The server between real sockets and a sink that only listens.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <mutex>
 #include <stdexcept>
@@ -312,6 +316,68 @@ TEST(Server, CountsTheClientsThatStillTrain) {
     EXPECT_TRUE(reaches(1));
   }
   EXPECT_TRUE(reaches(0));
+}
+
+// While it lives this process can open `more` descriptors only.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t more) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const Descriptor next(::dup(STDERR_FILENO));
+    const rlimit lowered{static_cast<rlim_t>(next.get()) + more, before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &lowered), 0);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+std::vector<Connection> unconnected(std::size_t count) {
+  std::vector<Connection> list;
+  for (std::size_t i = 0; i < count; ++i) list.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return list;
+}
+
+void connect(Connection& client, const Server& server) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, server.socket_path().c_str(), sizeof address.sun_path - 1);
+  ASSERT_EQ(::connect(client.socket(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+}
+
+// True where it was welcomed, false where it was turned away; it hangs in neither case.
+bool is_served(Connection& client) {
+  (void)client.send(Type::hello, protocol::encode(protocol::Hello{}));
+  const bool answered = client.receive(std::chrono::seconds(10)).has_value();
+  EXPECT_FALSE(client.timed_out());
+  return answered;
+}
+
+// Accepting failed, so the connections stayed in the queue: the recorder spun and the clients waited for ever.
+TEST(Server, WithoutDescriptorsItTurnsClientsAwayAndLeavesNoneHanging) {
+  ListeningSink sink;
+  Server server(sink);
+  auto clients = unconnected(20);
+  auto late = unconnected(1);
+  {
+    const FewDescriptors few(5);
+    for (Connection& client : clients) connect(client, server);
+    std::size_t served = 0;
+    for (Connection& client : clients) {
+      served += is_served(client) ? 1 : 0;
+      ASSERT_FALSE(client.timed_out());
+    }
+    EXPECT_GE(served, 1u);
+    EXPECT_LE(served, 5u);
+  }
+  connect(late[0], server);
+  EXPECT_TRUE(is_served(late[0]));
+  server.finish();
+  ASSERT_THAT(server.failures(), SizeIs(1));
+  EXPECT_THAT(server.failures()[0], HasSubstr("turned away"));
 }
 
 TEST(Server, TicksEvenWhenNothingComes) {
