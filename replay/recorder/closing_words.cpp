@@ -43,8 +43,11 @@ std::string last_line(const Recorded& recorded) {
   std::string text = fmt::format("recorded {} steps in {} ({}, {} a step), chain {}", recorded.steps, path,
                                  human(bytes_of_run(recorded.run)), human(recorded.log_bytes / recorded.steps),
                                  recorded.chain.hex().substr(0, 16));
+  if (recorded.ranks > 1 || recorded.rank != 0) text += fmt::format(" of rank {}", recorded.rank);
   if (recorded.failed) text += "; then the recording failed";
-  return text + fmt::format("; next: samestep replay {}", path);
+  text += fmt::format("; next: samestep replay {}", path);
+  // Without it a replay takes rank 0.
+  return recorded.rank == 0 ? text : text + fmt::format(" --rank {}", recorded.rank);
 }
 
 }  // namespace samestep

@@ -22,11 +22,14 @@ struct Recorded {
   std::filesystem::path run;
   std::uint64_t steps = 0;
   std::uint64_t log_bytes = 0;
-  Digest chain;
+  Digest chain;  // of `rank`: the lowest that has steps
+  std::uint32_t rank = 0;
+  std::size_t ranks = 0;  // that have steps
   bool someone_connected = false;
   bool failed = false;
 };
-// The last line: steps, place, size, bytes a step, chain head, next command; or why there are no steps.
+// The last line: steps, place, size, bytes a step, chain head (and whose, where that is not plain), next command; or
+// why there are no steps.
 [[nodiscard]] std::string last_line(const Recorded& recorded);
 
 }  // namespace samestep

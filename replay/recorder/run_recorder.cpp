@@ -163,9 +163,17 @@ void RunRecorder::State::fail(Session& session, const std::string& why) {
 }
 
 Recorded RunRecorder::State::recorded() const {
-  Recorded sum{run, steps, 0, {}, someone_connected, !failure.empty()};
-  for (const auto& [rank, state] : ranks) sum.log_bytes += state.bytes;
-  if (!ranks.empty()) sum.chain = ranks.begin()->second.chain;
+  Recorded sum;
+  sum.run = run;
+  sum.steps = steps;
+  sum.someone_connected = someone_connected;
+  sum.failed = !failure.empty();
+  for (const auto& [rank, state] : ranks) {
+    sum.log_bytes += state.bytes;
+    if (state.end_step == 0 || sum.ranks++ != 0) continue;
+    sum.rank = rank;
+    sum.chain = state.chain;
+  }
   return sum;
 }
 

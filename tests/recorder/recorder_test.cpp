@@ -270,6 +270,34 @@ TEST(RecordSegments, ARestartAtOnceKeepsItsRank) {
   run.check_integrity();
 }
 
+// Records /bin/sh -c `script`; what was said.
+std::string said_of(const Recording& recording, const std::string& script) {
+  Process process({RECORD_PROGRAM, "--run", recording.run().string(), "--", "/bin/sh", "-c", script}, recording.folder);
+  EXPECT_EQ(process.wait(), 0) << process.error();
+  return process.error();
+}
+
+// The last line gave a chain of zeros, and a next command that found no step.
+TEST(RecordSegments, TheLastLineNamesTheLowestRankThatHasSteps) {
+  Recording recording;
+  const std::string child = FRAME_CHILD;
+  const std::string said = said_of(
+      recording, child + " --steps 0; " + child + " --steps 5 --rank 2; " + child + " --steps 7 --rank 3 --seed 3");
+  EXPECT_THAT(said, HasSubstr("chain " + RunReader(recording.run(), 2).chain(4).hex().substr(0, 16) + " of rank 2;"));
+  EXPECT_THAT(said, HasSubstr("--rank 2\n"));
+}
+
+TEST(RecordSegments, AClientWithoutAStepFreesItsRank) {
+  for (const std::string end : {"bye", "silent", "kill --value 9"}) {
+    Recording recording;
+    const std::string child = FRAME_CHILD;
+    const std::string said = said_of(recording, child + " --steps 0 --end " + end + "; " + child + " --steps 5");
+    EXPECT_EQ(RunReader(recording.run(), 0).end_step(), 5u) << end;
+    EXPECT_TRUE(recording.events("rank").empty()) << end;
+    EXPECT_THAT(said, Not(HasSubstr("rank"))) << end;
+  }
+}
+
 // A client that sends what cannot be ended the recording of all: it passed for a broken disk.
 TEST(RecordFailure, ABrokenClientEndsItsOwnRecordingOnly) {
   for (const std::string broken : {"--wrong-step-at", "--endless-batch-at"}) {
