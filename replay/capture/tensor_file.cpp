@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <ctime>
 #include <system_error>
 
 #include "replay/capture/tensors.h"
@@ -16,6 +18,33 @@ namespace {
 bool aligned(const TensorView& view) {
   return reinterpret_cast<std::uintptr_t>(view.data.data()) % element_size(view.dtype) == 0;
 }
+
+// While it lives, a write past the process's limit of file sizes (ulimit -f), which files in memory have too, fails in
+// this thread with EFBIG and nothing else: SIGXFSZ would end the training.
+class NoSizeSignal {
+ public:
+  NoSizeSignal() {
+    sigemptyset(&signal_);
+    sigaddset(&signal_, SIGXFSZ);
+    sigset_t pending;
+    sigemptyset(&pending);
+    was_pending_ = ::sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1;
+    blocked_ = ::pthread_sigmask(SIG_BLOCK, &signal_, &mask_) == 0;
+  }
+  ~NoSizeSignal() {
+    if (!blocked_) return;
+    const timespec at_once{0, 0};
+    while (!was_pending_ && ::sigtimedwait(&signal_, nullptr, &at_once) < 0 && errno == EINTR) {
+    }
+    ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
+  NoSizeSignal(const NoSizeSignal&) = delete;
+  NoSizeSignal& operator=(const NoSizeSignal&) = delete;
+
+ private:
+  sigset_t signal_{}, mask_{};
+  bool was_pending_ = false, blocked_ = false;
+};
 
 }  // namespace
 
@@ -30,6 +59,7 @@ MemoryFile::MemoryFile(const std::vector<NamedTensor>& tensors, const std::map<s
     views.push_back({name, dtype_of(host.back()), shape_of(host.back()), {data, host.back().nbytes()}});
   }
   const auto head = safetensors_head(views, metadata);
+  const NoSizeSignal no_signal;
   write(head.data(), head.size());
   for (const auto& view : views) write(view.data.data(), view.data.size());
   ::fcntl(descriptor_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);

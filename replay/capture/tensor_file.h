@@ -19,7 +19,7 @@ struct NamedTensor {
 // A file that lives as long as somebody holds its descriptor. Sealed: neither side can change it any more.
 class MemoryFile {
  public:
-  // Throws std::system_error where memory is short.
+  // Throws std::system_error where memory is short, or the process may not make files of that size (RLIMIT_FSIZE).
   MemoryFile(const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata);
   ~MemoryFile();
   MemoryFile(const MemoryFile&) = delete;
