@@ -11,6 +11,12 @@ namespace samestep {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+constexpr std::size_t most_kinds_named = 6;
+
+}  // namespace
+
 std::string shown(const fs::path& path) {
   std::error_code error;
   const fs::path near = fs::relative(path, error);
@@ -27,17 +33,25 @@ std::string human(std::uint64_t bytes) {
 
 std::string events_line(const ManifestKeeper& manifest) {
   std::vector<std::string> parts;
-  for (const auto& [kind, count] : manifest.event_counts())
-    if (kind != "error")
+  std::size_t kinds = 0;
+  std::uint64_t unnamed = 0;
+  for (const auto& [kind, count] : manifest.event_counts()) {
+    if (kind == "error") continue;
+    if (++kinds > most_kinds_named)
+      unnamed += count;
+    else
       parts.push_back(fmt::format("{} {} (first: {})", count, kind, manifest.first_event_text(kind)));
+  }
+  if (unnamed > 0) parts.push_back(fmt::format("{} of {} more kinds", unnamed, kinds - most_kinds_named));
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
 std::string last_line(const Recorded& recorded) {
   const std::string path = shown(recorded.run);
   if (recorded.steps == 0) {
-    const char* why = recorded.someone_connected ? "the command connected and made no step"
-                                                 : "the command never connected: is it linked with samestep?";
+    const char* why = recorded.someone_connected
+                          ? "the command connected and made no step"
+                          : "the command never connected: is it linked with samestep?";
     return fmt::format("recorded 0 steps in {}; {}", path, why);
   }
   std::string text = fmt::format("recorded {} steps in {} ({}, {} a step), chain {}", recorded.steps, path,

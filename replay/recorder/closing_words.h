@@ -15,7 +15,8 @@ namespace samestep {
 // "1.2 MB".
 [[nodiscard]] std::string human(std::uint64_t bytes);
 
-// The events of each kind with the first one's text; empty where there were none. Errors were said when they happened.
+// The events of each kind with the first one's text, of so many kinds as a person reads; empty where there were none.
+// Errors were said when they happened.
 [[nodiscard]] std::string events_line(const ManifestKeeper& manifest);
 
 struct Recorded {

@@ -313,7 +313,7 @@ void RunRecorder::on_anchor(const Client& client, std::uint64_t step, Descriptor
 void RunRecorder::on_dump(const Client&, std::uint64_t, Descriptor) {}
 
 void RunRecorder::on_event(const Client& client, const protocol::Notice& notice) {
-  state_->sessions.at(client.number).tell(notice.kind, notice.step, notice.text, notice.tensor);
+  state_->sessions.at(client.number).tell_from_client(notice);
 }
 
 void RunRecorder::on_gone(const Client& client) {

@@ -16,6 +16,21 @@ namespace samestep {
 namespace {
 
 constexpr std::size_t most_tensors_named = 3;
+constexpr std::uint64_t most_client_events = 1000;
+constexpr std::size_t most_event_text = 2048, most_event_tensor = 1024, most_event_kind = 64;  // bytes
+
+// At most `most` bytes of UTF-8, and no half character.
+std::string clipped(const std::string& text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+  return text.substr(0, most);
+}
+
+// A kind is a word that programs look for; whatever is none becomes a note.
+std::string kind_or_note(const std::string& kind) {
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  return !kind.empty() && kind.size() <= most_event_kind && std::ranges::all_of(kind, fits) ? kind : "note";
+}
 
 std::string named(const std::vector<std::string>& tensors) {
   const std::size_t count = std::min(tensors.size(), most_tensors_named);
@@ -72,6 +87,16 @@ void Session::check(const StepRecord& record) const {
 void Session::tell(const std::string& kind, std::optional<std::uint64_t> step, const std::string& text,
                    const std::string& tensor) const {
   manifest_.add({utc_now_ns(), rank_, kind, step, tensor, text});
+}
+
+void Session::tell_from_client(const protocol::Notice& notice) {
+  if (client_events_ > most_client_events) return;
+  if (++client_events_ > most_client_events)
+    return tell(
+        "events_left_out", notice.step,
+        fmt::format("The program told of {} events; what it tells from here on is left out.", most_client_events));
+  tell(kind_or_note(notice.kind), notice.step, clipped(notice.text, most_event_text),
+       clipped(notice.tensor, most_event_tensor));
 }
 
 void Session::observe(const StepRecord& record) {

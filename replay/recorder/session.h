@@ -8,6 +8,7 @@
 #include "replay/recorder/continuation.h"
 #include "replay/recorder/manifest_keeper.h"
 #include "replay/recorder/observations.h"
+#include "replay/recorder/protocol.h"
 #include "replay/recorder/session_log.h"
 
 namespace samestep {
@@ -37,6 +38,8 @@ class Session {
 
   void tell(const std::string& kind, std::optional<std::uint64_t> step, const std::string& text,
             const std::string& tensor = "") const;
+  // What the client itself has to tell: bounded in number and size, for nothing is known of what it may send.
+  void tell_from_client(const protocol::Notice& notice);
 
  private:
   [[nodiscard]] bool parts_here(const StepRecord& record);
@@ -47,6 +50,7 @@ class Session {
   Continuity continuity_;
   Pace pace_;
   std::shared_ptr<const StepSource> overlap_;  // an earlier recording of the steps to come, until they part
+  std::uint64_t client_events_ = 0;            // that the client told
   bool gone_ = false;
 };
 

@@ -41,6 +41,7 @@ struct Settings {
   std::uint64_t slow_at = ~std::uint64_t{0};           // this step says it took a second
   std::uint64_t more_items_at = ~std::uint64_t{0};     // from here on a batch has 20 tensors
   std::uint64_t new_layout_at = ~std::uint64_t{0};     // from here on there is one parameter more
+  std::uint64_t events = 0;                            // so many long ones of eight kinds, before the first step
   bool worker = false;                                 // a process that inherits the socket and lives on
 };
 
@@ -65,6 +66,7 @@ class Training {
 
   void run() {
     connect();
+    for (std::uint64_t i = 0; i < settings_.events && connection_; ++i) tell(i);
     for (std::uint64_t i = 0; i < settings_.steps; ++i) step(i);
     if (connection_) wait_until_ahead(0);
     if (!settings_.finished.empty()) Lines(settings_.finished).add(settings_.steps);
@@ -116,6 +118,13 @@ class Training {
 
   void send_layout() {
     if (connection_ && !connection_->send(Type::layout, encode(layout_))) lose();
+  }
+
+  void tell(std::uint64_t i) {
+    std::string text = "x";
+    for (int letter = 0; letter < 1500; ++letter) text += "\u00e9";
+    const std::string kind = i % 8 == 0 ? "No Word" : fmt::format("told_{}", i % 8);
+    if (!connection_->send(Type::event, protocol::encode(protocol::Notice{kind, 0, text, text}))) lose();
   }
 
   void step(std::uint64_t i) {
@@ -212,6 +221,7 @@ int main(int argc, char** argv) {
   app.add_option("--slow-at", settings.slow_at);
   app.add_option("--more-items-at", settings.more_items_at);
   app.add_option("--new-layout-at", settings.new_layout_at);
+  app.add_option("--events", settings.events);
   app.add_flag("--worker", settings.worker);
   CLI11_PARSE(app, argc, argv);
   Training training(settings);

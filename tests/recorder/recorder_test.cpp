@@ -414,6 +414,22 @@ TEST(RecordEvents, NameTheTensorThatChangedBetweenTwoSteps) {
   EXPECT_THAT(recording.said, HasSubstr("1 state_edited"));
 }
 
+// What a client tells was kept as it came: a program in a loop filled the recorder's memory and the manifest.
+TEST(RecordEvents, OfAClientAreBoundedInNumberAndSize) {
+  Recording recording;
+  EXPECT_EQ(recording.record({"--steps", "3", "--events", "1200"}), 0) << recording.said;
+  const std::vector<Event> events = recording.manifest().events;
+  EXPECT_THAT(events, SizeIs(1001));
+  for (const Event& event : events) {
+    EXPECT_LE(event.text.size(), 2048u);
+    EXPECT_LE(event.tensor.size(), 1024u);
+  }
+  EXPECT_THAT(recording.events("events_left_out"), SizeIs(1));
+  EXPECT_EQ(recording.events("note").size(), 125u);  // every eighth is of a kind that is no word
+  EXPECT_EQ(recording.events("told_1").size(), 125u);
+  EXPECT_THAT(recording.said, HasSubstr(" of 3 more kinds"));
+}
+
 TEST(RecordEvents, NameAStepTenTimesSlowerThanItsNeighbours) {
   Recording recording;
   recording.record({"--steps", "30", "--slow-at", "21"});
