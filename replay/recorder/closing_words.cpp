@@ -51,7 +51,8 @@ std::string last_line(const Recorded& recorded) {
   if (recorded.steps == 0) {
     const char* why = recorded.someone_connected
                           ? "the command connected and made no step"
-                          : "the command never connected: is it linked with samestep?";
+                          : "no process connected while the command ran: is it linked with samestep, "
+                            "or left in the background by a command that ended first?";
     return fmt::format("recorded 0 steps in {}; {}", path, why);
   }
   std::string text = fmt::format("recorded {} steps in {} ({}, {} a step), chain {}", recorded.steps, path,

@@ -133,7 +133,7 @@ TEST(Record, SaysWhenNobodyConnected) {
   Process process({RECORD_PROGRAM, "--", "/bin/true"}, folder);
   EXPECT_EQ(process.wait(), 0);
   EXPECT_THAT(process.error(), HasSubstr("recorded 0 steps"));
-  EXPECT_THAT(process.error(), HasSubstr("never connected: is it linked with samestep"));
+  EXPECT_THAT(process.error(), HasSubstr("no process connected while the command ran: is it linked with samestep"));
 }
 
 TEST(Record, PutsRunsWhereGitDoesNotSeeThem) {
