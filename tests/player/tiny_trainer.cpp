@@ -92,7 +92,7 @@ bool train_step(protocol::Connection& connection, const protocol::Welcome& welco
 
 // Where a session goes on: what the recorder says of a first step with these weights.
 std::optional<std::uint64_t> asked_start(protocol::Connection& connection, const Digest& weights_in) {
-  if (!connection.send(Type::start, protocol::encode(protocol::Start{weights_in}))) return std::nullopt;
+  if (!connection.send(Type::start, protocol::encode(protocol::Start{weights_in, std::nullopt}))) return std::nullopt;
   const auto frame = connection.receive();
   return frame ? std::optional(protocol::decode_begin(frame->text()).first_step) : std::nullopt;
 }
