@@ -92,12 +92,12 @@ class OneEditALane(SystemTest):
     def test_weights_out(self):
         self.check_lane("weights_out")
 
-    def test_a_kept_value_shows_where_both_runs_end(self):
+    def test_a_kept_value_shows_at_the_next_anchor(self):
         """Named state stands outside the roots; it is read at anchors and at the end."""
         edited = recorded(self.root / "kept", EDITED, STEPS, "state", 20, "note", options=["--anchor-every", ANCHOR_EVERY])
         got = diff(self.plain, edited)
         self.assertVerdict(got, DIVERGED, "diverged")
-        self.assertEqual(got.place(), (STEPS - 1, "state", "note"), got.verdict)
+        self.assertEqual(got.place(), (2 * ANCHOR_EVERY - 1, "state", "note"), got.verdict)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,10 @@ class Kills(SystemTest):
         self.assertEqual(recording.code, -signal.SIGKILL)
         self.assertEqual(recording.stdout, self.reference.stdout, "the training went on to its end")
         said = [line for line in recording.stderr.splitlines() if "recorder has gone" in line]
-        self.assertEqual(len(said), 1, recording.stderr)
+        # Killed while it wrote its last words, it leaves a trainer that has nothing to miss.
+        whole = seen["steps"] == self.reference.inspect()["steps"]
+        self.assertLessEqual(0 if whole else 1, len(said), recording.stderr)
+        self.assertLessEqual(len(said), 1, recording.stderr)
         return seen["steps"]
 
     def test_the_trainer_is_killed(self):
