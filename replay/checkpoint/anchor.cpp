@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* metadata_key = "samestep";
 constexpr std::string_view resume_prefix = "resume/";
+constexpr std::string_view reached_prefix = "reached/";
 constexpr std::size_t named_at_most = 8;  // disagreements in one message
 
 // A lane of the anchor, and where the log keeps the digests of the same tensors.
@@ -130,7 +131,8 @@ class Comparison {
   // Whatever the table of tensors does not name was put in by someone else.
   void strangers(const Layout& layout) {
     for (const TensorView& tensor : anchor_.tensors.tensors) {
-      if (tensor.name.starts_with(resume_prefix) || known_.contains(tensor.name) || in_a_list(tensor.name, layout))
+      const bool beside = tensor.name.starts_with(resume_prefix) || tensor.name.starts_with(reached_prefix);
+      if (beside || known_.contains(tensor.name) || in_a_list(tensor.name, layout))
         continue;
       add(AnchorDisagreement{tensor.name, "is not in the log's table of tensors", {}});
     }

@@ -1,8 +1,8 @@
 // Anchors: a run's full training state after S updates, as safetensors, and their comparison with what the log recorded
 // of the step before (S - 1, moment O). Tensors are named "<lane>/<column>": weights_out, optimizer, rng and state; a
 // column that is a list has "<lane>/<column>/0", "/1", and so on. "resume/<the same name>" holds what the program
-// changed between O and the end of its iteration; the log says nothing of those, the manifest's digest vouches for
-// them. docs/format.md, "Anchors", has the whole.
+// changed between O and the end of its iteration, "reached/<variable>" what its variables held besides at O; the log
+// says nothing of those, the manifest's digest vouches for them. docs/format.md, "Anchors", has the whole.
 #pragma once
 
 #include <iosfwd>

@@ -11,7 +11,8 @@ namespace {
 
 std::size_t slots_for(const StepRecord& record) {
   constexpr std::size_t least = 8;  // twice what is there: later steps may have more micro-batches
-  return std::max({least, 2 * record.of(Lane::batch).items.size(), 2 * record.of(Lane::loss).items.size()});
+  return std::max({least, 2 * record.of(Lane::batch).items.size(), 2 * record.of(Lane::loss).items.size(),
+                   record.host_reads.size() / 4});
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ inline constexpr const char* root = "/root";            // u8[step, 32]
 inline constexpr const char* chain = "/chain";          // u8[step, 32]
 inline constexpr const char* log_chain = "/log_chain";  // u8[step, 32]; its extent is the number of committed steps
 inline constexpr const char* rng_out = "rng_out";       // group of the generators' digests at O
+inline constexpr const char* host_reads = "/host_reads";  // u8[step, bytes]: numbers of 8 bytes
 inline constexpr const char* presence = "presence";     // u8[step, column]
 inline constexpr const char* digest = "digest";         // u8[step, column, 32]
 inline constexpr const char* value = "value";           // f64[step, column]

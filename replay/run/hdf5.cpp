@@ -204,7 +204,8 @@ Handle type_step_row() {
   row.field("capture_ns", H5T_STD_I64LE).field("peak_memory", H5T_STD_U64LE);
   row.field("peak_device_memory", H5T_STD_U64LE).field("rank", H5T_STD_U32LE).field("world_size", H5T_STD_U32LE);
   row.field("lanes", lanes.get()).field("rng_out_stored", H5T_STD_U8LE).field("batch_items", H5T_STD_U32LE);
-  return row.field("loss_items", H5T_STD_U32LE).field("loss_values", H5T_STD_U32LE).take();
+  row.field("loss_items", H5T_STD_U32LE).field("loss_values", H5T_STD_U32LE);
+  return row.field("host_reads", H5T_STD_U32LE).take();
 }
 
 Handle type_summary() {

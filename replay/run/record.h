@@ -18,6 +18,7 @@ namespace samestep {
 
 using Shape = std::vector<std::int64_t>;
 inline constexpr std::size_t max_rank = 16;
+inline constexpr std::size_t max_host_reads = 4096;  // of a step
 
 // One column of a lane: a label for the entries below it. Names never enter a digest (except hyper's).
 struct Column {
@@ -82,6 +83,10 @@ struct StepRecord {
   bool skipped = false;         // a gradient scaler skipped it
   std::array<LaneRecord, lane_count> lanes;
   std::vector<Digest> rng_out;  // O: one per column of Lane::rng; outside the root
+  // What the program read out of tensors into its own variables since the step before, in order: the 64 bits of each
+  // number (a double, or an integer with its sign), for a replay that takes a script to an anchor without computing
+  // (docs/python.md). Outside the root. At most max_host_reads.
+  std::vector<std::uint64_t> host_reads;
   StepTiming timing;
 
   // Computed by the recorder.

@@ -117,6 +117,10 @@ void put_values(ByteWriter& out, std::span<const double> values) {
   for (const double value : values) out.f64(value);
 }
 
+void put_host_reads(ByteWriter& out, std::span<const std::uint64_t> reads) {
+  for (const std::uint64_t read : reads) out.u64(read);
+}
+
 void put_items(ByteWriter& out, std::span<const ListItem> items) {
   for (const ListItem& item : items) {
     out.u8(static_cast<std::uint8_t>(item.dtype)).u8(static_cast<std::uint8_t>(item.shape.size()));
@@ -178,6 +182,13 @@ std::vector<double> take_values(ByteReader& in, std::size_t count) {
   return values;
 }
 
+std::vector<std::uint64_t> take_host_reads(ByteReader& in, std::size_t count) {
+  if (count > max_host_reads || count > in.left() / 8) in.fail("claims " + std::to_string(count) + " host reads");
+  std::vector<std::uint64_t> reads(count);
+  for (std::uint64_t& read : reads) read = in.u64();
+  return reads;
+}
+
 std::vector<ListItem> take_items(ByteReader& in, std::size_t count) {
   std::vector<ListItem> items;
   for (std::size_t i = 0; i < count; ++i) {
@@ -220,7 +231,8 @@ bool fits(const StepRecord& record, const Layout& layout) {
         is_list(lane) ? list_lane_fits(lane, entry) : named_lane_fits(lane, entry, layout.of(lane).size());
     if (!lane_fits) return false;
   }
-  return one_per_column(record.rng_out.size(), layout.of(Lane::rng).size());
+  return record.host_reads.size() <= max_host_reads &&
+         one_per_column(record.rng_out.size(), layout.of(Lane::rng).size());
 }
 
 std::vector<std::byte> encode(const StepRecord& record) {
@@ -229,6 +241,8 @@ std::vector<std::byte> encode(const StepRecord& record) {
   put_step_head(out, record);
   out.u32(static_cast<std::uint32_t>(record.rng_out.size()));
   put_digests(out, record.rng_out);
+  out.u32(static_cast<std::uint32_t>(record.host_reads.size()));
+  put_host_reads(out, record.host_reads);
   for (const Lane lane : all_lanes) put_lane(out, lane, record.of(lane));
   return out.take();
 }
@@ -240,6 +254,7 @@ StepRecord decode_step(std::span<const std::byte> bytes, const Layout& layout) {
   const std::size_t generators = in.u32();
   if (generators > layout.of(Lane::rng).size()) in.fail("more generators than the table of tensors has");
   record.rng_out = take_digests(in, generators);
+  record.host_reads = take_host_reads(in, in.u32());
   for (const Lane lane : all_lanes) record.of(lane) = take_lane(in, lane, layout.of(lane).size());
   if (in.left() != 0) in.fail(std::to_string(in.left()) + " bytes too many");
   if (!fits(record, layout)) in.fail("does not fit the table of tensors");

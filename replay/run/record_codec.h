@@ -25,7 +25,7 @@ inline constexpr std::uint8_t stored_all = 31;
 
 inline constexpr std::size_t step_head_bytes = 69;                                         // put_step_head
 inline constexpr std::size_t lane_head_bytes = 35;                                         // put_lane_head
-inline constexpr std::size_t step_row_bytes = step_head_bytes + 9 * lane_head_bytes + 13;  // a row of /steps
+inline constexpr std::size_t step_row_bytes = step_head_bytes + 9 * lane_head_bytes + 17;  // a row of /steps
 inline constexpr std::size_t summary_bytes = 112;  // put_summary: 32 statistics, 64 sketch, 16 syndrome
 
 void put_step_head(ByteWriter& out, const StepRecord& record);
@@ -33,6 +33,7 @@ void put_lane_head(ByteWriter& out, const LaneRecord& record);
 void put_presence(ByteWriter& out, std::span<const Presence> presence);
 void put_digests(ByteWriter& out, std::span<const Digest> digests);
 void put_values(ByteWriter& out, std::span<const double> values);
+void put_host_reads(ByteWriter& out, std::span<const std::uint64_t> reads);
 void put_items(ByteWriter& out, std::span<const ListItem> items);
 void put_summary(ByteWriter& out, const Summary& summary);
 
@@ -42,6 +43,7 @@ void take_step_head(ByteReader& in, StepRecord& record);
 [[nodiscard]] std::vector<Presence> take_presence(ByteReader& in, std::size_t columns);
 [[nodiscard]] std::vector<Digest> take_digests(ByteReader& in, std::size_t columns);
 [[nodiscard]] std::vector<double> take_values(ByteReader& in, std::size_t count);
+[[nodiscard]] std::vector<std::uint64_t> take_host_reads(ByteReader& in, std::size_t count);
 [[nodiscard]] std::vector<ListItem> take_items(ByteReader& in, std::size_t count);
 [[nodiscard]] std::vector<Summary> take_summaries(ByteReader& in, std::size_t columns);
 

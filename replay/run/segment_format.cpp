@@ -69,6 +69,10 @@ Rows rows_of_rng_out(const Layout& layout) {
   return {path_in(format::rng_out, format::digest), Element::u8, {layout.of(Lane::rng).size(), 32}};
 }
 
+Rows rows_of_host_reads(std::size_t list_slots) {
+  return {format::host_reads, Element::u8, {list_slots * format::slot_bytes}};
+}
+
 Rows rows_of_steps() {
   return {format::steps, Element::step_row, {}};
 }
@@ -94,6 +98,7 @@ std::vector<std::byte> encode_step_row(const StepRecord& record) {
   out.u32(static_cast<std::uint32_t>(record.of(Lane::batch).items.size()));
   out.u32(static_cast<std::uint32_t>(record.of(Lane::loss).items.size()));
   out.u32(static_cast<std::uint32_t>(record.of(Lane::loss).values.size()));
+  out.u32(static_cast<std::uint32_t>(record.host_reads.size()));
   return out.take();
 }
 
@@ -108,6 +113,7 @@ StepRow decode_step_row(std::span<const std::byte> bytes, const std::string& ori
   row.batch_items = in.u32();
   row.loss_items = in.u32();
   row.loss_values = in.u32();
+  row.host_reads = in.u32();
   return row;
 }
 

@@ -31,6 +31,7 @@ enum class Kind : std::uint8_t { presence, digest, value, summary, items };
 // The dataset of one lane and kind; a row of no elements means that there is none (no columns).
 [[nodiscard]] Rows rows_of(Lane lane, Kind kind, const Layout& layout, std::size_t list_slots);
 [[nodiscard]] Rows rows_of_rng_out(const Layout& layout);
+[[nodiscard]] Rows rows_of_host_reads(std::size_t list_slots);
 [[nodiscard]] Rows rows_of_steps();
 [[nodiscard]] Rows rows_of_digests(const char* path);  // /root, /chain, /log_chain
 // The kinds that a lane has.
@@ -41,7 +42,7 @@ struct StepRow {
   StepRecord record;                             // scalars, timing, statuses and digests of lanes; no vectors
   std::array<std::uint8_t, lane_count> flags{};  // which vectors are stored
   bool rng_out = false;
-  std::uint32_t batch_items = 0, loss_items = 0, loss_values = 0;
+  std::uint32_t batch_items = 0, loss_items = 0, loss_values = 0, host_reads = 0;
 };
 [[nodiscard]] std::vector<std::byte> encode_step_row(const StepRecord& record);
 [[nodiscard]] StepRow decode_step_row(std::span<const std::byte> bytes, const std::string& origin);

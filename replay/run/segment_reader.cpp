@@ -203,6 +203,11 @@ StepRecord SegmentReader::assemble(std::uint64_t step) const {
     ByteReader in = row(rows_of_rng_out(table().layout), step);
     record.rng_out = take_digests(in, generators);
   }
+  if (from.host_reads > 0) {
+    ByteReader in = row(rows_of_host_reads(table().slots), step);
+    record.host_reads = take_host_reads(in, from.host_reads);
+    expect_zeros(in);
+  }
   record.root = root(step);
   record.chain = chain(step);
   record.log_chain = log_chain(step);

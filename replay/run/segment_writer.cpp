@@ -75,7 +75,7 @@ std::size_t packed_size(const LaneRecord& record) {
 bool lists_fit(const StepRecord& record, std::size_t slots) {
   const std::size_t room = slots * format::slot_bytes;
   return packed_size(record.of(Lane::batch)) <= room && packed_size(record.of(Lane::loss)) <= room &&
-         record.of(Lane::loss).values.size() <= slots;
+         record.of(Lane::loss).values.size() <= slots && 8 * record.host_reads.size() <= room;
 }
 
 // Off the schedule of detail only the lanes' digests and the curves (loss, hyper-parameters) are kept.
@@ -143,6 +143,7 @@ void SegmentWriter::State::create(const std::filesystem::path& path) {
   }
   static_cast<void>(hdf5::create_group(h5.get(), std::string("/") + format::rng_out));
   add(rows_of_rng_out(layout));
+  add(rows_of_host_reads(slots));
   add(rows_of_steps());
   add(rows_of_digests(format::root));
   add(rows_of_digests(format::chain));
@@ -188,6 +189,9 @@ void SegmentWriter::State::put_record(const StepRecord& record) {
   ByteWriter generators;
   put_digests(generators, record.rng_out);
   if (!record.rng_out.empty()) put(rows_of_rng_out(layout), generators.take());
+  ByteWriter reads;
+  put_host_reads(reads, record.host_reads);
+  if (!record.host_reads.empty()) put(rows_of_host_reads(slots), reads.take());
   put(rows_of_steps(), encode_step_row(record));
   put(rows_of_digests(format::root), ByteWriter().digest(record.root).take());
   put(rows_of_digests(format::chain), ByteWriter().digest(record.chain).take());

@@ -27,7 +27,7 @@ enum class Detail : std::uint8_t { scheduled, keep };
 class SegmentWriter {
  public:
   // Creates `file` (refused if it exists) with room for `list_slots` items a step in list lanes: a slot is 64 bytes, an
-  // item of rank r takes 34 + 8 r of them. Per-tensor detail (presence, digests, items, summaries, generators at O) is
+  // item of rank r takes 34 + 8 r of them, and a slot gives room for 8 host reads. Per-tensor detail (presence, digests, items, summaries, generators at O) is
   // stored at steps divisible by `detail_every`, in the first `dense_summaries` steps, at the segment's first step and
   // where named state was captured; the other steps keep lane digests, losses and hyper-parameters. fsync every
   // `sync_every` steps (0: never). Throws BrokenInput with the file's name and the reason (disk full, permission, ...).

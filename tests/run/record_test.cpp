@@ -32,6 +32,8 @@ TEST(RecordEncoding, GivesBackEveryField) {
   EXPECT_EQ(again.of(Lane::loss).values, record.of(Lane::loss).values);
   EXPECT_EQ(again.of(Lane::weights_out).summaries.at(0).sketch, record.of(Lane::weights_out).summaries.at(0).sketch);
   EXPECT_EQ(again.rng_out, record.rng_out);
+  ASSERT_FALSE(record.host_reads.empty());
+  EXPECT_EQ(again.host_reads, record.host_reads);
   EXPECT_EQ(again.timing.began_ns, record.timing.began_ns);
   EXPECT_EQ(again.timing.world_size, record.timing.world_size);
 }
@@ -165,6 +167,7 @@ TEST(LogChain, CoversEverythingStored) {
   };
   expect_change([](StepRecord& r) { r.timing.peak_memory += 1; });
   expect_change([](StepRecord& r) { r.rng_out[0].bytes[0] ^= 1; });
+  expect_change([](StepRecord& r) { r.host_reads.push_back(0); });
   expect_change([](StepRecord& r) { r.of(Lane::gradients).summaries[0].statistics.nonfinite += 1; });
   expect_change([](StepRecord& r) { r.of(Lane::loss).values[0] += 1; });
   expect_change([](StepRecord& r) { r.of(Lane::state).digest.bytes[0] ^= 1; });

@@ -105,6 +105,8 @@ class Log:
             encoded = row.tobytes()[:69]
             generators = self.file["rng_out/digest"][i].tobytes() if row["rng_out_stored"] else b""
             encoded += struct.pack("<I", len(generators) // 32) + generators
+            reads = self.file["host_reads"][i].tobytes()[:8 * row["host_reads"]] if row["host_reads"] else b""
+            encoded += struct.pack("<I", row["host_reads"]) + reads
             for number, name in enumerate(LANES):
                 head = row["lanes"][number]
                 parts = self.lane(name, i)
