@@ -1,6 +1,5 @@
 #include "python/binding/handed_program.h"
 
-#include <stdexcept>
 #include <utility>
 
 namespace samestep::python {
@@ -36,12 +35,12 @@ Options HandedOptimizer::notable_options(std::size_t group) const {
   return group < notable_.size() ? notable_[group] : Options{};
 }
 
-void HandedOptimizer::set_options(std::size_t, const Options&) {
-  throw std::logic_error("the options of a Python optimizer are set in Python");
-}
-
-void HandedOptimizer::set_state(std::size_t, std::size_t, const capture::StateSource&) {
-  throw std::logic_error("the state of a Python optimizer is set in Python");
+void HandedOptimizer::set_state(std::size_t group, std::size_t position, const capture::StateKinds& kinds,
+                                const capture::StateSource& item) {
+  for (const auto& [key, kind] : kinds) {
+    auto tensors = item(key);
+    if (!tensors.empty()) restored_.push_back({group, position, key, kind, std::move(tensors)});
+  }
 }
 
 }  // namespace samestep::python

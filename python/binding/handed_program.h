@@ -41,15 +41,18 @@ class HandedOptimizer : public capture::Optimizer {
   [[nodiscard]] capture::Options options(std::size_t group) const override;
   [[nodiscard]] capture::Options notable_options(std::size_t group) const override;
   [[nodiscard]] std::vector<capture::StateItem> state() const override { return state_; }
-  // A Python program is not restored from here: TrainingProgram::restorable says so. Both throw std::logic_error.
-  void set_options(std::size_t group, const capture::Options& options) override;
-  void set_state(std::size_t group, std::size_t position, const capture::StateSource& item) override;
+  // Nothing: the program came to its anchor by running, and its schedules have set them.
+  void set_options(std::size_t, const capture::Options&) override {}
+  // Keeps what is to be put into the optimizer, for Python to fetch.
+  void set_state(std::size_t group, std::size_t position, const capture::StateKinds& kinds,
+                 const capture::StateSource& item) override;
+  [[nodiscard]] std::vector<capture::StateItem> take_restored() { return std::move(restored_); }
 
  private:
   std::string class_name_;
   std::vector<std::vector<at::Tensor>> groups_;
   std::vector<capture::Options> options_, notable_;
-  std::vector<capture::StateItem> state_;
+  std::vector<capture::StateItem> state_, restored_;
 };
 
 }  // namespace samestep::python

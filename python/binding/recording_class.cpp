@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 
 #include "python/binding/handed_program.h"
 #include "replay/capture/generators.h"
+#include "replay/capture/host_reads.h"
 #include "replay/capture/recording.h"
 
 namespace samestep::python {
@@ -40,7 +42,7 @@ class PythonRecording : public torch::CustomClassHolder {
     auto weights = std::make_unique<HandedWeights>();
     weights_ = weights.get();
     program_.weights = std::move(weights);
-    program_.restorable = false;
+    program_.restart = capture::Restart::fast_forward;
   }
 
   void hand_weights(const Names& parameter_names, const Tensors& parameters, const Names& buffer_names,
@@ -96,6 +98,9 @@ class PythonRecording : public torch::CustomClassHolder {
     capture::set_foreign_generators(std::move(all));
   }
 
+  // The model is compiled, so a replay has to compute everything: before open().
+  void compiled() { program_.restart = capture::Restart::start; }
+
   // "off", "record" or "replay". Once, at the first training event.
   std::string open() {
     recording_ = capture::Recording::open(std::move(program_), loop_);
@@ -121,11 +126,77 @@ class PythonRecording : public torch::CustomClassHolder {
   bool state_wanted() const { return live() && recording_->state_wanted(); }
   void after_update(std::int64_t optimizer, bool skipped) {
     if (!live()) return;
+    const bool forward = recording_->fast_forwarding();
     recording_->after_update(static_cast<std::size_t>(optimizer), skipped);
     ++loop_.next;
+    recording_->end_iteration();  // a script goes on at O: that is where its anchors are cut
+    arrived_ = forward && !recording_->fast_forwarding();
   }
   void event(const std::string& kind, const std::string& text) {
     if (live()) recording_->notice(kind, text);
+  }
+
+  // Numbers that the program reads out of tensors now are not its own decision (an optimizer's, the hooks').
+  void pause_reads() { capture::HostReads::pause(); }
+  void resume_reads() { capture::HostReads::resume(); }
+  // Tensor.tolist() and Tensor.numpy() go past the dispatcher. Notes the elements of a small tensor, or gives it those
+  // that were noted.
+  void read(const at::Tensor& tensor) {
+    if (recording_ == nullptr || !capture::HostReads::counted() || tensor.numel() > most_read) return;
+    if (!tensor.is_cpu() || tensor.layout() != at::kStrided) return;
+    const at::NoGradGuard no_grad;
+    recording_->fast_forwarding() ? give(tensor) : note(tensor);
+  }
+
+  // It cannot be brought to the anchor: the replay is told, and this process ends.
+  void refuse_forward(const std::string& why) {
+    if (live()) recording_->notice("restore_failed", why);
+    loop_.stopped = true;
+  }
+
+  // On the way to an anchor: an optimizer's step need not be made.
+  bool fast_forwarding() const { return live() && recording_->fast_forwarding(); }
+  // The last O was the anchor's: what restored_state() gives must go into the optimizers.
+  bool arrived() { return std::exchange(arrived_, false); }
+  // Of one optimizer, as hand_state() takes it.
+  std::tuple<std::vector<std::int64_t>, std::vector<std::int64_t>, Names, std::vector<std::int64_t>,
+             std::vector<Tensors>>
+  restored_state(std::int64_t optimizer) {
+    std::tuple<std::vector<std::int64_t>, std::vector<std::int64_t>, Names, std::vector<std::int64_t>,
+               std::vector<Tensors>>
+        all;
+    for (auto& item : of(optimizer).take_restored()) {
+      std::get<0>(all).push_back(static_cast<std::int64_t>(item.group));
+      std::get<1>(all).push_back(static_cast<std::int64_t>(item.position));
+      std::get<2>(all).push_back(item.key);
+      std::get<3>(all).push_back(static_cast<std::int64_t>(item.kind));
+      std::get<4>(all).push_back(std::move(item.tensors));
+    }
+    return all;
+  }
+
+  // The coming O cuts an anchor: hand_reached() first.
+  bool anchor_wanted() const { return live() && recording_->anchor_due(); }
+  // What the program's variables hold that depends on weights, by a name each.
+  void hand_reached(const Names& names, const Tensors& tensors) {
+    std::vector<capture::NamedTensor> all;
+    for (std::size_t i = 0; i < names.size(); ++i) all.push_back({names[i], tensors.at(i)});
+    if (live()) recording_->set_reached(std::move(all));
+  }
+  std::tuple<Names, Tensors> restored_reached() {
+    std::tuple<Names, Tensors> all;
+    if (recording_ == nullptr) return all;
+    for (auto& [name, tensor] : recording_->take_reached()) {
+      std::get<0>(all).push_back(name);
+      std::get<1>(all).push_back(std::move(tensor));
+    }
+    return all;
+  }
+  // True where a tensor's memory held nothing when the anchor was reached; ask before the next step.
+  std::vector<std::int64_t> unwritten(const Tensors& tensors) const {
+    std::vector<std::int64_t> flags;
+    for (const auto& tensor : tensors) flags.push_back(capture::StaleMemory::made(tensor) ? 1 : 0);
+    return flags;
   }
 
   bool live() const { return recording_ != nullptr && recording_->live(); }
@@ -138,9 +209,32 @@ class PythonRecording : public torch::CustomClassHolder {
   }
 
  private:
+  static constexpr std::int64_t most_read = 64;  // elements
+
+  static void note(const at::Tensor& tensor) {
+    const auto flat = tensor.detach().contiguous().view(-1);
+    capture::HostReads::pause();
+    std::vector<std::uint64_t> numbers;
+    for (std::int64_t i = 0; i < flat.numel(); ++i) numbers.push_back(capture::bits_of(flat[i].item()));
+    capture::HostReads::resume();
+    for (const auto number : numbers) capture::HostReads::note(number);
+  }
+  void give(const at::Tensor& tensor) const {
+    const bool stale = recording_->is_stale(tensor);
+    std::vector<at::Scalar> numbers;
+    for (std::int64_t i = 0; i < tensor.numel(); ++i) {
+      numbers.push_back(capture::scalar_from(capture::HostReads::next(), tensor.scalar_type()));
+    }
+    if (!stale) return;
+    auto flat = at::empty({tensor.numel()}, tensor.options());
+    for (std::int64_t i = 0; i < tensor.numel(); ++i) flat[i].fill_(numbers[static_cast<std::size_t>(i)]);
+    std::memcpy(tensor.mutable_data_ptr(), flat.const_data_ptr(), tensor.is_contiguous() ? tensor.nbytes() : 0);
+  }
+
   HandedOptimizer& of(std::int64_t optimizer) { return *optimizers_.at(static_cast<std::size_t>(optimizer)); }
 
   capture::Loop loop_;
+  bool arrived_ = false;
   capture::TrainingProgram program_;  // until open()
   HandedWeights* weights_ = nullptr;
   std::vector<HandedOptimizer*> optimizers_;
@@ -156,7 +250,9 @@ TORCH_LIBRARY(samestep, library) {
       .def("hand_options", &PythonRecording::hand_options)
       .def("hand_state", &PythonRecording::hand_state)
       .def("hand_generators", &PythonRecording::hand_generators)
+      .def("compiled", &PythonRecording::compiled)
       .def("open", &PythonRecording::open)
+      .def("refuse_forward", &PythonRecording::refuse_forward)
       .def("forward_", &PythonRecording::forward)
       .def("loss", &PythonRecording::loss)
       .def("hyper", &PythonRecording::hyper)
@@ -164,6 +260,16 @@ TORCH_LIBRARY(samestep, library) {
       .def("state_wanted", &PythonRecording::state_wanted)
       .def("after_update", &PythonRecording::after_update)
       .def("event", &PythonRecording::event)
+      .def("pause_reads", &PythonRecording::pause_reads)
+      .def("resume_reads", &PythonRecording::resume_reads)
+      .def("read", &PythonRecording::read)
+      .def("fast_forwarding", &PythonRecording::fast_forwarding)
+      .def("arrived", &PythonRecording::arrived)
+      .def("restored_state", &PythonRecording::restored_state)
+      .def("anchor_wanted", &PythonRecording::anchor_wanted)
+      .def("hand_reached", &PythonRecording::hand_reached)
+      .def("restored_reached", &PythonRecording::restored_reached)
+      .def("unwritten", &PythonRecording::unwritten)
       .def("live", &PythonRecording::live)
       .def("stopped", &PythonRecording::stopped)
       .def("steps", &PythonRecording::steps)

@@ -20,6 +20,8 @@ def install():
     _wrap_scaler(moments)
     _wrap_clipping(moments)
     _wrap_loaders(moments)
+    _wrap_reads(moments)
+    torch.compile = _before(torch.compile, lambda args, kwargs: moments.guarded(moments.compiles))
     moments.roots.watch_registrations()
     _say_goodbye(moments)
 
@@ -127,6 +129,35 @@ def _wrap_loaders(moments):
         return data
 
     kind.__next__ = __next__
+
+
+def _wrap_reads(moments):
+    """tolist() and numpy() take a tensor's memory without asking an operator."""
+    from torch import _tensor_str
+
+    def note(args, kwargs):
+        moments.read(args[0])
+
+    for name in ("tolist", "numpy"):
+        setattr(torch.Tensor, name, _before(getattr(torch.Tensor, name), note))
+    _tensor_str._str = _unread(moments, _tensor_str._str)
+
+
+def _unread(moments, function):
+    """Printing reads as many elements as their values make it: no decision of the program's."""
+
+    @functools.wraps(function)
+    def unread(*args, **kwargs):
+        native = moments.native if moments.on() else None
+        if native is None:
+            return function(*args, **kwargs)
+        native.pause_reads()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            native.resume_reads()
+
+    return unread
 
 
 def _say_goodbye(moments):

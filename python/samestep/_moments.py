@@ -13,7 +13,7 @@ import weakref
 
 import torch
 
-from samestep import _entropy, _native, _optimizers
+from samestep import _entropy, _native, _optimizers, _reachable
 from samestep._roots import Roots
 from samestep._tensors import plain, tensors_in
 
@@ -38,6 +38,7 @@ class Moments:
         self.handed_groups = {}  # by number: the ids of the parameters that were handed over
         self.roots = Roots(self.owned, lambda *call: self.guarded(self.forward, *call))
         self.updates = []  # stack of _Update
+        self.compiled = False  # torch.compile was called
         self.yielded = None  # what a loader gave last, and no forward pass has claimed
 
     # --- whether there is anything to do
@@ -52,12 +53,18 @@ class Moments:
     def guarded(self, call, *args):
         if not self.on():
             return
+        native = self.native
+        if native is not None:
+            native.pause_reads()
         try:
             with torch.no_grad():
                 call(*args)
         except Exception as error:  # noqa: BLE001 - whatever it is, the program goes on
             self.turn_off()
             sys.stderr.write(f"samestep: {type(error).__name__}: {error}; the training goes on unrecorded\n")
+        finally:
+            if native is not None:
+                native.resume_reads()
 
     # --- optimizers and the table of weights
 
@@ -120,12 +127,21 @@ class Moments:
         if self.native is not None:
             return
         self.native = _native.new_recording()
+        if self.compiled:
+            self.native.compiled()
         for known in self.optimizers:
             self.native.add_optimizer(type(known()).__name__)
         self.hand_tables()
         self.mode = self.native.open()
         if self.mode == _OFF:
             self.turn_off()
+
+    def compiles(self):
+        """A compiler's kernels go past the operators: they cannot be left out on the way to an anchor."""
+        self.compiled = True
+        if self.native is not None and self.native.fast_forwarding():
+            self.native.refuse_forward("it compiles its model")
+            self.stop()
 
     # --- F
 
@@ -172,9 +188,36 @@ class Moments:
             for other, optimizer in self.living():
                 self.native.hand_state(other, *_optimizers.state_of(optimizer))
         self.hand_generators()
+        if self.native.anchor_wanted():
+            found = _reachable.tensors(self.held())
+            self.native.hand_reached(list(found), [plain(tensor) for tensor in found.values()])
         self.native.after_update(number, skipped)
+        if self.native.arrived():
+            self.restore()
         if self.mode == _REPLAYING and (self.native.stopped() or not self.native.live()):
             self.stop()
+
+    def held(self):
+        """The tensors that an anchor holds anyway."""
+        tensors = [tensor for module in self.roots.modules() for tensor in (*module.parameters(), *module.buffers())]
+        for _, optimizer in self.living():
+            for state in optimizer.state.values():
+                tensors += tensors_in([state])
+            tensors += tensors_in([group["params"] for group in optimizer.param_groups])
+        return tensors
+
+    def restore(self):
+        """The anchor's weights and generators are in; what only Python can reach follows."""
+        for number, optimizer in self.living():
+            _optimizers.restore_state(optimizer, *self.native.restored_state(number))
+        names, tensors = self.native.restored_reached()
+        found = _reachable.tensors(self.held())
+        _reachable.restore(found, dict(zip(names, tensors)))
+        others = [(name, tensor) for name, tensor in _reachable.all_tensors().items() if name not in names]
+        flags = self.native.unwritten([plain(tensor) for _, tensor in others])
+        lost = [name for (name, _), unwritten in zip(others, flags) if unwritten]
+        if lost:
+            self.native.event("fast_forward", "not restored, because no anchor holds them: " + ", ".join(lost[:8]))
 
     def update(self, step, optimizer, args, kwargs):
         """optimizer.step, behind every hook."""
@@ -186,12 +229,32 @@ class Moments:
             args, kwargs = self.with_closure(entry, args, kwargs)
             if _closure_of(args, kwargs) is None:
                 self.guarded(self.before_update, entry, False)
-            result = step(optimizer, *args, **kwargs)
+                result = self.make_step(step, optimizer, args, kwargs)
+            else:
+                result = step(optimizer, *args, **kwargs)
         finally:
             self.updates.pop()
         if not entry.inner and entry.gradients_read:
             self.guarded(self.after_update, entry, False)
         return result
+
+    def make_step(self, step, optimizer, args, kwargs):
+        """A step without a closure. What torch's own optimizers read out of their state decides nothing else, and on the
+        way to an anchor they need not run at all."""
+        if self.native is None or not type(optimizer).step.__module__.startswith("torch.optim"):
+            return step(optimizer, *args, **kwargs)
+        if self.native.fast_forwarding():
+            return None
+        self.native.pause_reads()
+        try:
+            return step(optimizer, *args, **kwargs)
+        finally:
+            self.native.resume_reads()
+
+    def read(self, tensor):
+        """A tensor whose elements the program takes out otherwise than by an operator."""
+        if self.native is not None and self.on() and not torch.compiler.is_compiling():
+            self.native.read(plain(tensor))
 
     def with_closure(self, entry, args, kwargs):
         closure = _closure_of(args, kwargs)

@@ -69,3 +69,26 @@ def _item(value):
     if isinstance(value, (list, tuple)) and all(isinstance(part, torch.Tensor) for part in value):
         return LIST, list(value)
     return None  # not there (None), or nothing that a step reads
+
+
+def restore_state(optimizer, groups, positions, keys, kinds, tensors):
+    """Puts in what state_of() gave when an anchor was cut; state that it does not name is gone."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state.pop(parameter, None)
+    for group, position, key, kind, parts in zip(groups, positions, keys, kinds, tensors):
+        parameter = optimizer.param_groups[group]["params"][position]
+        state = optimizer.state[parameter]
+        *outer, last = key.split(".")
+        for name in outer:
+            state = state.setdefault(name, {})
+        state[last] = _value(kind, parts, parameter)
+
+
+def _value(kind, parts, parameter):
+    if kind in (INTEGER, REAL):
+        return parts[0].item()
+    if kind == LIST:
+        return [part.to(parameter.device) for part in parts]
+    # A step counter stays in host memory, as the optimizer made it.
+    return parts[0].to(parameter.device) if parts[0].dim() > 0 else parts[0]

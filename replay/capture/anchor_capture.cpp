@@ -15,6 +15,7 @@ std::vector<NamedTensor> state_now(const Program& program) {
   }
   for (const auto& generator : generator_states()) named.push_back({"rng/" + generator.name, generator.state});
   for (const auto& entry : kept_entries(program.kept)) append_named(named, "state", entry);
+  for (const auto& [name, tensor] : program.reached) named.push_back({"reached/" + name, tensor});
   return named;
 }
 
@@ -27,6 +28,14 @@ nlohmann::json group_json(const Options& options, const Options& initial) {
   return {{"options", to_json(options)}, {"initial", to_json(initial)}};
 }
 
+// What each key of the state is: a number and a tensor with one element look alike in a file.
+nlohmann::json kinds_json(const Optimizer& optimizer) {
+  auto kinds = nlohmann::json::object();
+  if (!optimizer.known()) return kinds;
+  for (const auto& item : optimizer.state()) kinds[item.key] = static_cast<std::uint8_t>(item.kind);
+  return kinds;
+}
+
 nlohmann::json optimizers_json(const Optimizers& optimizers, const AllOptions& initial) {
   const auto now = all_options(optimizers);
   auto all = nlohmann::json::array();
@@ -36,7 +45,9 @@ nlohmann::json optimizers_json(const Optimizers& optimizers, const AllOptions& i
       const bool known_before = group < initial[number].size();
       groups.push_back(group_json(now[number][group], known_before ? initial[number][group] : now[number][group]));
     }
-    all.push_back({{"class", optimizers[number]->class_name()}, {"groups", std::move(groups)}});
+    all.push_back({{"class", optimizers[number]->class_name()},
+                   {"groups", std::move(groups)},
+                   {"kinds", kinds_json(*optimizers[number])}});
   }
   return all;
 }

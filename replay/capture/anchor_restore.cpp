@@ -124,15 +124,30 @@ void restore_weights(const AnchorFile& file, const std::vector<WeightSlot>& slot
   }
 }
 
+// Where the file has none, the optimizer knows its own.
+StateKinds kinds_of(const nlohmann::json& optimizer) {
+  StateKinds kinds;
+  const auto recorded = optimizer.value("kinds", nlohmann::json::object());
+  for (const auto& [key, kind] : recorded.items()) {
+    const auto number = kind.get<std::uint64_t>();
+    if (number > static_cast<std::uint64_t>(StateItem::Kind::list)) {
+      throw BrokenInput("the anchor's optimizer state \"" + key + "\" is of the unknown kind " + std::to_string(number));
+    }
+    kinds[key] = static_cast<StateItem::Kind>(number);
+  }
+  return kinds;
+}
+
 void restore_optimizers(const AnchorFile& file, const Program& program, const std::vector<std::string>& names) {
   for (std::size_t number = 0; number < program.optimizers.size(); ++number) {
     auto& optimizer = *program.optimizers[number];
     if (!optimizer.known()) continue;
+    const auto kinds = kinds_of(file.about().at("optimizers")[number]);
     for (std::size_t group = 0; group < optimizer.groups(); ++group) {
       const auto& parameters = optimizer.parameters(group);
       for (std::size_t position = 0; position < parameters.size(); ++position) {
         const auto& recorded = names[program.parameters.find(parameters[position])];
-        optimizer.set_state(group, position, [&](const std::string& key) {
+        optimizer.set_state(group, position, kinds, [&](const std::string& key) {
           const auto column = "optimizer/" + optimizer_column(number, recorded, key);
           const auto* view = file.find(column);
           return tensors_of(view != nullptr ? std::vector{view} : file.list(column));
@@ -200,11 +215,14 @@ Restored restore_anchor(std::span<const std::byte> bytes, const Program& program
     const auto names = recorded_names(file, slots);
     check_optimizers(file, program.optimizers);
     check_kept(file, program.kept);
-    Restored restored{file.about().at("number").get<std::uint64_t>(), {}};
+    Restored restored{file.about().at("number").get<std::uint64_t>(), {}, {}};
     restore_weights(file, slots, names);
     restore_optimizers(file, program, names);
     restore_options(file, program, initial, restored.notes);
     restore_kept(file, program.kept, restored.notes);
+    for (const auto& name : file.names("reached/")) {
+      restored.reached.push_back({name, tensor_over(*file.find("reached/" + name)).clone()});
+    }
     restore_generators(file);
     return restored;
   } catch (const nlohmann::json::exception& error) {

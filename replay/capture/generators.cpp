@@ -3,8 +3,11 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 
+#include <algorithm>
+#include <array>
 #include <mutex>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace samestep::capture {
@@ -38,6 +41,9 @@ void add_devices(std::vector<GeneratorState>& states) {
   }
 }
 
+// As the Python package calls them.
+constexpr std::array<std::string_view, 2> foreign_names{"python", "numpy"};
+
 std::vector<GeneratorState>& foreign_generators() {
   static std::vector<GeneratorState> states;
   return states;
@@ -57,6 +63,7 @@ void set_foreign_generators(std::vector<GeneratorState> states) {
 }
 
 void set_generator_state(const std::string& name, const at::Tensor& state) {
+  if (std::ranges::find(foreign_names, name) != foreign_names.end()) return;
   auto generator = generator_of(name);
   const std::lock_guard<std::mutex> lock(generator.mutex());
   try {

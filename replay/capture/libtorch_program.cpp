@@ -60,7 +60,7 @@ class LibtorchOptimizer : public Optimizer {
     capture::set_options(optimizer_.param_groups()[group], options);
   }
   [[nodiscard]] std::vector<StateItem> state() const override { return state_of(optimizer_); }
-  void set_state(std::size_t group, std::size_t position, const StateSource& item) override {
+  void set_state(std::size_t group, std::size_t position, const StateKinds&, const StateSource& item) override {
     capture::set_state(optimizer_, group, position, item);
   }
 

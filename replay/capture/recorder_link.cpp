@@ -108,6 +108,7 @@ void RecorderLink::note(const protocol::Ack& ack) {
   wishes_.stop |= ack.answer == protocol::Ack::Answer::stop;
   wishes_.dump |= ack.answer == protocol::Ack::Answer::dump;
   wishes_.cut_anchor |= ack.cut_anchor;
+  host_reads_ = ack.host_reads;
 }
 
 void RecorderLink::await(std::uint64_t unacknowledged) {
@@ -156,6 +157,10 @@ void RecorderLink::bye(const std::string& how) {
 
 Wishes RecorderLink::take_wishes() {
   return std::exchange(wishes_, {});
+}
+
+std::vector<std::uint64_t> RecorderLink::take_host_reads() {
+  return std::exchange(host_reads_, {});
 }
 
 std::int64_t RecorderLink::take_waited() {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "replay/recorder/protocol.h"
 
@@ -44,6 +45,8 @@ class RecorderLink {
   void bye(const std::string& how);
 
   [[nodiscard]] Wishes take_wishes();
+  // Of the acknowledgement read last: a fast-forward's next step.
+  [[nodiscard]] std::vector<std::uint64_t> take_host_reads();
   // Nanoseconds spent waiting since the last call.
   [[nodiscard]] std::int64_t take_waited();
 
@@ -67,6 +70,7 @@ class RecorderLink {
   std::uint64_t sent_ = 0, acknowledged_ = 0;
   std::int64_t waited_ns_ = 0;
   Wishes wishes_;
+  std::vector<std::uint64_t> host_reads_;
 };
 
 // One line on standard error, with the project's name before it.

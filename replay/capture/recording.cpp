@@ -47,7 +47,8 @@ std::unique_ptr<Recording> Recording::open(TrainingProgram program, Loop& loop) 
   if (std::getenv(protocol::socket_variable) == nullptr) return nullptr;
   DeterminismPins pins;
   try {
-    const auto hello = describe_process();
+    auto hello = describe_process();
+    hello.restart = program.restart;
     auto link = RecorderLink::open(hello);
     if (link == nullptr) return nullptr;
     std::unique_ptr<Recording> recording(new Recording(std::move(program), loop, std::move(link)));
@@ -89,27 +90,35 @@ void Recording::guarded(const char* what, Work&& work) {
 void Recording::begin() {
   const auto& welcome = link_->welcome();
   initial_options_ = all_options(program_.optimizers);
-  offset_ = welcome.first_step - loop_.next;
+  offset_ = (goes_forward() ? welcome.session_first_step : welcome.first_step) - loop_.next;
   guarded("the state of the program at the start", [&] {
     parameters_.refresh();
-    if (welcome.has_anchor) restore();
+    if (program_.restart == Restart::fast_forward) return note_or_give_reads();
+    if (welcome.has_anchor) jump();
   });
   if (replaying()) loop_.end = std::min(loop_.end, welcome.to - offset_);
   last_commit_ns_ = utc_now_ns();
 }
 
-void Recording::restore() {
+// Returns the program's own number of the step that comes next.
+std::uint64_t Recording::restore() {
   try {
     const MappedFile file(link_->anchor(), "the anchor");
     const auto restored = restore_anchor(file.bytes(), program(), link_->welcome().first_step, initial_options_);
-    loop_.next = restored.number;
-    offset_ = link_->welcome().first_step - restored.number;
     for (const auto& text : restored.notes) notice("restore", text, link_->welcome().first_step);
+    reached_ = restored.reached;
+    return restored.number;
   } catch (const BrokenInput& error) {
     say(std::string("cannot start from the anchor: ") + error.what());
     notice("restore_failed", error.what(), link_->welcome().first_step);
     loop_.stopped = true;
+    return link_->welcome().first_step - offset_;
   }
+}
+
+void Recording::jump() {
+  loop_.next = restore();
+  offset_ = link_->welcome().first_step - loop_.next;
 }
 
 void Recording::add_optimizer(std::unique_ptr<Optimizer> optimizer) {
@@ -131,6 +140,7 @@ void Recording::end_iteration() {
     link_->file(protocol::Type::anchor, cut_->step(), file.descriptor());
   });
   cut_.reset();
+  reached_.clear();
 }
 
 void Recording::end(bool by_exception) {
@@ -153,6 +163,7 @@ void Recording::bye(bool by_exception) {
 
 void Recording::batch(const std::vector<at::Tensor>& tensors) {
   guarded("the batch", [&] {
+    draft_.batch_stale |= std::ranges::any_of(tensors, [&](const auto& tensor) { return is_stale(tensor); });
     if (draft_.batch_seen) {
       read_batch(draft_, tensors);
     } else {
@@ -166,7 +177,7 @@ void Recording::batch(const std::vector<at::Tensor>& tensors) {
 void Recording::forward(const std::vector<at::Tensor>& batch) {
   layout_changed_ |= parameters_.refresh();
   draft_.began_ns = utc_now_ns();
-  read_forward(draft_, parameters_, batch);
+  read_forward(draft_, forward_ == nullptr ? &parameters_ : nullptr, batch);
   layout_changed_ |= draft_.rng_columns != layout_.of(Lane::rng);
   check_settings();
 }
@@ -196,7 +207,7 @@ std::optional<Digest> Recording::optimizer_digest(std::size_t optimizer) const {
 }
 
 void Recording::keep_for_dump(const std::vector<at::Tensor>& batch) {
-  if (!replaying()) return;
+  if (!replaying() || forward_ != nullptr) return;
   keep_copies(draft_.kept_batch, "batch", batch);
   if (link_->welcome().dump_step != step_number() || !draft_.kept_weights.empty()) return;
   for (const auto& slot : parameters_.slots()) {
@@ -228,10 +239,12 @@ void Recording::before_update(std::size_t optimizer, bool inside_closure) {
     ask_for_first_step(optimizer);
     auto& owner = *program_.optimizers[optimizer];
     const auto known_names = hyper_names_.size() + sparse_gradients_.size();
-    read_update(draft_, parameters_, owner, optimizer, sparse_gradients_, summaries_due(step_number()) || anchor_due());
+    read_options(draft_, owner, optimizer);
+    if (forward_ == nullptr)
+      read_gradients(draft_, parameters_, optimizer, sparse_gradients_, summaries_due(step_number()) || anchor_due());
     note_hyper_names();
     layout_changed_ |= known_names != hyper_names_.size() + sparse_gradients_.size();
-    if (!replaying() || !inside_closure) return;
+    if (!replaying() || !inside_closure || forward_ != nullptr) return;
     // Later passes of the closure overwrite the gradients that were read.
     for (const auto& slot : parameters_.slots()) {
       if (!slot.owned_by(optimizer) || !slot.tensor.grad().defined()) continue;
@@ -276,7 +289,7 @@ bool Recording::state_wanted() const {
 }
 
 bool Recording::anchor_due() const {
-  if (replaying() || !program_.restorable) return false;
+  if (replaying()) return false;
   const auto every = link_->welcome().anchor_every;
   return anchor_asked_ || loop_.next + 1 >= loop_.end || (every != 0 && (step_number() + 1) % every == 0);
 }
@@ -365,6 +378,7 @@ StepRecord Recording::assemble(Outcome& outcome, std::size_t optimizer, bool ski
                                                  : std::move(outcome.state);
   record.rng_out = std::move(outcome.rng.digests);
   record.rng_out.resize(draft_.rng_columns.size());
+  if (host_reads_ != nullptr) record.host_reads = take_reads();
   return record;
 }
 
@@ -402,6 +416,7 @@ StepTiming Recording::timing() {
 
 void Recording::after_update(std::size_t optimizer, bool skipped) {
   guarded("the update", [&] {
+    if (forward_ != nullptr) return skip_update(optimizer, skipped);
     auto outcome = read_outcome(optimizer);
     auto record = assemble(outcome, optimizer, skipped);
     last_hyper_ = draft_.hyper;
@@ -450,6 +465,82 @@ void Recording::send_dump(std::uint64_t step, std::size_t optimizer) {
   }
   const MemoryFile file(tensors, {{"samestep", nlohmann::json{{"step", step}}.dump()}});
   link_->file(protocol::Type::dump, step, file.descriptor());
+}
+
+// --- Fast-forward
+// ---------------------------------------------------------------------------------------------------------
+
+bool Recording::goes_forward() const {
+  return program_.restart == Restart::fast_forward && link_->welcome().has_anchor;
+}
+
+void Recording::note_or_give_reads() {
+  if (!replaying()) host_reads_ = std::make_unique<HostReads>();
+  if (!goes_forward()) return;
+  std::vector<at::Tensor> weights;
+  for (const auto& slot : parameters_.slots()) weights.push_back(slot.tensor);
+  forward_ = std::make_unique<FastForward>(weights);
+  HostReads::give(link_->welcome().host_reads);
+}
+
+std::vector<std::uint64_t> Recording::take_reads() {
+  bool lost = false;
+  auto reads = HostReads::take(&lost);
+  if (lost && !std::exchange(reads_said_, true)) {
+    notice("host_reads",
+           "the program read more than " + std::to_string(max_host_reads) +
+               " numbers out of tensors in one step; a replay that fast-forwards over it cannot give them all",
+           step_number());
+  }
+  return reads;
+}
+
+// The record of a step that was not computed: what the program chose and drew is its own, the rest is the recording's.
+void Recording::skip_update(std::size_t optimizer, bool skipped) {
+  StepRecord record;
+  record.step = step_number();
+  record.optimizer = static_cast<std::uint32_t>(optimizer);
+  record.skipped = skipped;
+  for (const auto lane : all_lanes) record.of(lane).status = LaneStatus::given;
+  record.of(Lane::rng) = std::move(draft_.rng);
+  record.of(Lane::hyper) = hyper_lane();
+  if (draft_.batch_seen && !draft_.batch_stale) {
+    record.of(Lane::batch).status = LaneStatus::captured;
+    record.of(Lane::batch).items = std::move(draft_.batch);
+  }
+  if (std::exchange(layout_changed_, false)) {
+    layout_ = layout_now({});
+    link_->layout(encode(layout_));
+  }
+  mask_and_seal(record, optimizer);
+  record.timing = timing();
+  check_reads();
+  link_->step(record.step, encode(record));
+  for (const auto& slot : parameters_.slots()) forward_->mark(slot.tensor);
+  HostReads::give(link_->take_host_reads());
+  obey(record.step, optimizer);
+  if (record.step + 1 == link_->welcome().first_step && !loop_.stopped) arrive();
+}
+
+// The recorded program read as many numbers as this one, or what it decided by them cannot be trusted.
+void Recording::check_reads() {
+  const auto missing = HostReads::short_of(), left = HostReads::left();
+  if (missing + left == 0 || std::exchange(reads_said_, true)) return;
+  notice("fast_forward",
+         missing > 0 ? "the program read " + std::to_string(missing) + " numbers more out of tensors than were recorded"
+                     : std::to_string(left) + " of the numbers that the recorded program read were not asked for",
+         step_number());
+}
+
+void Recording::arrive() {
+  forward_.reset();
+  layout_changed_ = true;
+  draft_ = {};
+  const auto next = restore();
+  if (next == loop_.next + 1 || loop_.stopped) return;
+  notice("restore", "the anchor is of the program's step " + std::to_string(next) + ", the program is at step " +
+                        std::to_string(loop_.next + 1),
+         link_->welcome().first_step);
 }
 
 void Recording::note_idle_iteration() {

@@ -11,11 +11,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "replay/capture/anchor.h"
 #include "replay/capture/effective_environment.h"
 #include "replay/capture/entries.h"
+#include "replay/capture/fast_forward.h"
+#include "replay/capture/host_reads.h"
 #include "replay/capture/recorder_link.h"
 #include "replay/capture/session.h"
 #include "replay/capture/step_draft.h"
@@ -28,6 +31,10 @@ class Recording {
   [[nodiscard]] static std::unique_ptr<Recording> open(TrainingProgram program, Loop& loop);
 
   [[nodiscard]] bool replaying() const;
+  // On the way to an anchor: operators are not computed, and an optimizer's step need not be made.
+  [[nodiscard]] bool fast_forwarding() const { return forward_ != nullptr; }
+  // True where memory holds nothing, for a program on its way to an anchor.
+  [[nodiscard]] bool is_stale(const at::Tensor& tensor) const { return forward_ != nullptr && forward_->is_stale(tensor); }
   [[nodiscard]] bool live() const { return link_->alive(); }
   void keep(Kept value) { kept_.push_back(std::move(value)); }
   // One that the program made after the recording had begun; it takes the next number.
@@ -50,6 +57,12 @@ class Recording {
   [[nodiscard]] bool update_seen() const { return draft_.update_seen; }
   // The next O reads the optimizers' state (or may have to: a replay can ask for all tensors at any step).
   [[nodiscard]] bool state_wanted() const;
+  // The next O is one at which an anchor is cut: set_reached() first, where there is something to give.
+  [[nodiscard]] bool anchor_due() const;
+  // What the program's variables hold besides weights and optimizer state: goes into the next anchor as it is.
+  void set_reached(std::vector<NamedTensor> tensors) { reached_ = std::move(tensors); }
+  // Once, after an anchor was restored.
+  [[nodiscard]] std::vector<NamedTensor> take_reached() { return std::exchange(reached_, {}); }
   // An iteration ended without update(): said once.
   void note_idle_iteration();
   // Something worth telling, of a kind that Event (replay/run/manifest.h) names.
@@ -63,7 +76,14 @@ class Recording {
   template <class Work>
   void guarded(const char* what, Work&& work);
 
-  void restore();
+  [[nodiscard]] bool goes_forward() const;
+  void note_or_give_reads();
+  [[nodiscard]] std::uint64_t restore();
+  void jump();
+  void skip_update(std::size_t optimizer, bool skipped);
+  [[nodiscard]] std::vector<std::uint64_t> take_reads();
+  void check_reads();
+  void arrive();
   void forward(const std::vector<at::Tensor>& batch);
   void ask_for_first_step(std::size_t optimizer);
   [[nodiscard]] std::optional<Digest> optimizer_digest(std::size_t optimizer) const;
@@ -74,7 +94,6 @@ class Recording {
   [[nodiscard]] Outcome read_outcome(std::size_t optimizer);
   void plan_outcome(Outcome& outcome);
   [[nodiscard]] Layout layout_now(std::vector<Column> optimizer_columns) const;
-  [[nodiscard]] bool anchor_due() const;
   [[nodiscard]] StepRecord assemble(Outcome& outcome, std::size_t optimizer, bool skipped);
   void note_hyper_names();
   [[nodiscard]] LaneRecord hyper_lane() const;
@@ -84,17 +103,22 @@ class Recording {
   void commit(Outcome& outcome, StepRecord record);
   void obey(std::uint64_t step, std::size_t optimizer);
   void send_dump(std::uint64_t step, std::size_t optimizer);
-  [[nodiscard]] Program program() const { return {parameters_, program_.optimizers, kept_}; }
+  [[nodiscard]] Program program() const { return {parameters_, program_.optimizers, kept_, reached_}; }
 
   TrainingProgram program_;
   Loop& loop_;
   std::unique_ptr<RecorderLink> link_;
   Parameters parameters_;
   std::vector<Kept> kept_;
+  std::vector<NamedTensor> reached_;
   protocol::Hello hello_;
   Settings settings_;
   AllOptions initial_options_;
   std::uint64_t offset_ = 0;  // number in the run minus the program's own number
+
+  std::unique_ptr<HostReads> host_reads_;  // recording what a later fast-forward is given
+  std::unique_ptr<FastForward> forward_;   // on the way to an anchor
+  bool reads_said_ = false;
 
   StepDraft draft_;
   bool forward_at_top_ = true;  // this loop's habit: no batch(), so F is where the iteration begins

@@ -39,10 +39,12 @@ LaneBuilder list_gradients(Reading& reading, const Parameters& parameters, std::
 
 }  // namespace
 
-void read_forward(StepDraft& draft, const Parameters& parameters, const std::vector<at::Tensor>& batch) {
+void read_forward(StepDraft& draft, const Parameters* parameters, const std::vector<at::Tensor>& batch) {
   Reading reading;
   LaneBuilder weights(reading, false), generators(reading, false);
-  for (const auto& slot : parameters.slots()) weights.tensor(slot.tensor);
+  if (parameters != nullptr) {
+    for (const auto& slot : parameters->slots()) weights.tensor(slot.tensor);
+  }
   draft.rng_columns.clear();
   for (const auto& generator : generator_states()) {
     generators.tensor(generator.state);
@@ -97,13 +99,16 @@ LaneRecord loss_lane(const std::vector<at::Tensor>& losses, const Reading& readi
   return lane;
 }
 
-void read_update(StepDraft& draft, const Parameters& parameters, const Optimizer& optimizer, std::size_t number,
-                 std::set<std::string>& sparse, bool summarize) {
+void read_gradients(StepDraft& draft, const Parameters& parameters, std::size_t number, std::set<std::string>& sparse,
+                    bool summarize) {
   Reading reading;
   const auto gradients = list_gradients(reading, parameters, number, sparse, summarize);
   reading.run();
-  draft.update_seen = true;
   draft.gradients = gradients.record();
+}
+
+void read_options(StepDraft& draft, const Optimizer& optimizer, std::size_t number) {
+  draft.update_seen = true;
   for (const auto& [name, value] : hyper_options(optimizer, number)) draft.hyper[name] = value;
 }
 

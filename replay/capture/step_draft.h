@@ -18,6 +18,7 @@ namespace samestep::capture {
 struct StepDraft {
   bool forward_seen = false;  // F
   bool batch_seen = false;    // F was a batch()
+  bool batch_stale = false;   // part of it holds nothing: the program is on its way to an anchor
   bool update_seen = false;   // P
   std::int64_t began_ns = 0;
 
@@ -31,14 +32,17 @@ struct StepDraft {
   std::vector<NamedTensor> kept_weights, kept_batch, kept_gradients;
 };
 
-// Moment F: weights and generators, and the batch that it came with. Starts the draft over, its batch included.
-void read_forward(StepDraft& draft, const Parameters& parameters, const std::vector<at::Tensor>& batch);
+// Moment F: weights (unless null) and generators, and the batch that it came with. Starts the draft over, its batch
+// included.
+void read_forward(StepDraft& draft, const Parameters* parameters, const std::vector<at::Tensor>& batch);
 // More batches of a step whose F is past.
 void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch);
-// Moment P: the gradients of what optimizer `number` owns, and its options. `sparse` names parameters that have
-// had a sparse gradient; it grows.
-void read_update(StepDraft& draft, const Parameters& parameters, const Optimizer& optimizer, std::size_t number,
-                 std::set<std::string>& sparse, bool summarize);
+// Moment P: the gradients of what optimizer `number` owns. `sparse` names parameters that have had a sparse gradient; it
+// grows.
+void read_gradients(StepDraft& draft, const Parameters& parameters, std::size_t number, std::set<std::string>& sparse,
+                    bool summarize);
+// Moment P: the options of optimizer `number`.
+void read_options(StepDraft& draft, const Optimizer& optimizer, std::size_t number);
 
 // The options of optimizer `number` that enter `hyper`, by their names there: "0.group0.lr".
 [[nodiscard]] Options hyper_options(const Optimizer& optimizer, std::size_t number);

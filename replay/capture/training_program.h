@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "replay/recorder/protocol.h"
+
 namespace samestep::capture {
 
 struct NamedWeight {
@@ -44,6 +46,8 @@ struct StateItem {
 
 // What a parameter's state is restored from: the tensors of an item (in host memory; empty: not there).
 using StateSource = std::function<std::vector<at::Tensor>(const std::string& key)>;
+// Every key that a recorded optimizer's state had, and what it was.
+using StateKinds = std::map<std::string, StateItem::Kind>;
 
 class Optimizer {
  public:
@@ -67,15 +71,17 @@ class Optimizer {
   // parameter first had a gradient.
   [[nodiscard]] virtual std::vector<StateItem> state() const = 0;
   // Replaces a parameter's state; one for which `item` gives nothing at all loses its state. REQUIRES known().
-  virtual void set_state(std::size_t group, std::size_t position, const StateSource& item) = 0;
+  virtual void set_state(std::size_t group, std::size_t position, const StateKinds& kinds, const StateSource& item) = 0;
 };
 
 using Optimizers = std::vector<std::unique_ptr<Optimizer>>;
 
+using protocol::Restart;
+
 struct TrainingProgram {
   std::unique_ptr<Weights> weights;
   Optimizers optimizers;
-  bool restorable = true;  // set_options() and set_state() work: anchors are cut, and a replay may start from one
+  Restart restart = Restart::jump;
 };
 
 }  // namespace samestep::capture

@@ -116,10 +116,12 @@ void judge_end(Verdict& verdict, const Plan& plan, const Pass& pass) {
 void say_window(Verdict& verdict, const Plan& plan, const Findings& findings) {
   say(verdict, plan.remark);
   say(verdict, plan.sessions);
+  say(verdict, plan.start);
   if (plan.anchor) {
     say(verdict,
         fmt::format(
-            "started from the anchor at step {}{}", plan.anchor->step,
+            "started from the anchor at step {}{}{}", plan.anchor->step,
+            findings.forwarded == 0 ? "" : fmt::format(", to which {} steps led without being computed", findings.forwarded),
             findings.warm_up == 0 ? "" : fmt::format("; {} warm-up steps were compared as well", findings.warm_up)));
   }
 }

@@ -6,6 +6,7 @@
 
 #include "replay/player/command.h"
 #include "replay/player/sessions.h"
+#include "replay/recorder/protocol.h"
 #include "replay/run/error.h"
 
 namespace samestep {
@@ -26,7 +27,40 @@ void cut_to_recording(Plan& plan, std::uint64_t first, std::uint64_t end) {
   }
 }
 
+// The first step that the process of `step` recorded.
+std::uint64_t start_of_the_process(const RunReader& recording, std::uint64_t step) {
+  const nlohmann::json& process = recording.segment_of(step).process;
+  for (const std::uint64_t part : parts_of(recording, {recording.first_step(), step + 1}))
+    if (recording.segment_of(part).process == process) return part;
+  return step;
+}
+
+// How the process that recorded `step` said it gets to an anchor.
+std::string restart_of(const RunReader& recording, std::uint64_t step) {
+  const nlohmann::json& process = recording.segment_of(step).process;
+  const auto found = process.is_object() ? process.find("restart") : process.end();
+  return found != process.end() && found->is_string() ? found->get<std::string>()
+                                                      : std::string(name(protocol::Restart::jump));
+}
+
+// A program that cannot jump goes on from an anchor only where its own process cut it: what it holds in variables comes
+// with it.
+void start_with_the_process(Plan& plan, const RunReader& recording) {
+  plan.fast_forward = restart_of(recording, plan.from) == name(protocol::Restart::fast_forward);
+  plan.first_step = plan.session_first_step;
+  const AnchorEntry* anchor = recording.anchor_before(plan.from);
+  if (anchor == nullptr || anchor->step <= plan.session_first_step) return;
+  if (!plan.fast_forward) {
+    plan.start = "it compiles its model: kernels that a compiler made cannot be left out, so all is computed";
+    return;
+  }
+  plan.anchor = *anchor;
+  plan.first_step = anchor->step;
+}
+
 void choose_start(Plan& plan, const RunReader& recording) {
+  plan.session_first_step = start_of_the_process(recording, plan.from);
+  if (restart_of(recording, plan.from) != name(protocol::Restart::jump)) return start_with_the_process(plan, recording);
   const AnchorEntry* anchor = recording.anchor_before(plan.from);
   if (anchor != nullptr && anchor->step > 0) {
     plan.anchor = *anchor;
@@ -60,6 +94,12 @@ std::uint64_t end_of_the_first_process(const Plan& plan, const RunReader& record
 }
 
 }  // namespace
+
+Plan without_anchor(Plan plan) {
+  plan.anchor.reset();
+  plan.first_step = plan.session_first_step;
+  return plan;
+}
 
 Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
   Plan plan;

@@ -142,6 +142,7 @@ void announce(const Stage& stage, const Plan& plan, const Present& present) {
   say(fmt::format("replaying {} in {}", shell_words(stage.command.launch.argv), folder));
   for (const std::string& remark : stage.command.remarks) say(remark);
   if (!plan.sessions.empty()) say(plan.sessions);
+  if (!plan.start.empty()) say(plan.start);
   for (const std::string& change : present.changes()) say("changed since the recording: " + change);
   say(fmt::format("steps {} to {}, from {}; output in {}", plan.from, plan.to - 1,
                   plan.anchor ? fmt::format("the anchor at step {}", plan.anchor->step) : "the start",
@@ -187,6 +188,22 @@ std::vector<EnvironmentDifference> differences_around(const Verdict& verdict, co
   return found;
 }
 
+// A script that was brought to an anchor without computing keeps what no anchor holds as it happens to be: where it
+// parts, the same window is computed from the start before anything is called.
+std::optional<std::string> why_not_forward(const Plan& plan, const Pass& pass) {
+  if (!plan.anchor || !plan.fast_forward) return std::nullopt;
+  if (pass.findings.difference) {
+    const Difference& difference = *pass.findings.difference;
+    return fmt::format("brought to the anchor at step {} without computing, the program parted at step {} in {}",
+                       plan.anchor->step, difference.step, name(difference.lane));
+  }
+  for (const protocol::Notice& notice : pass.findings.notices)
+    if (notice.kind == "restore_failed") return "the program could not be brought to the anchor: " + notice.text;
+  if (pass.findings.connected && pass.findings.steps.next() <= plan.first_step)
+    return fmt::format("the program ended before it came to the anchor at step {}", plan.anchor->step);
+  return std::nullopt;
+}
+
 ReplayAnswer play(const Stage& stage, const Plan& plan) {
   Present present(session_at(stage.recording, plan.from), stage.command);
   announce(stage, plan, present);
@@ -195,6 +212,15 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
   options.saved = saved ? &*saved : nullptr;
   const Pass first = run_pass(stage, plan, stage.anchor, std::move(options));
   if (saved) saved->end("lost");  // where the session's end has not closed it
+  if (const auto why = why_not_forward(plan, first)) {
+    stage.options.say(*why + "; computing the window from the start");
+    Stage from_the_start = stage;
+    from_the_start.anchor = nullptr;
+    ReplayAnswer answer = play(from_the_start, without_anchor(plan));
+    answer.verdict.evidence.push_back(*why + ": something that the anchor does not hold depends on the weights. "
+                                             "This answer is of a replay from the start");
+    return answer;
+  }
   ReplayAnswer answer{judge(stage.recording, plan, first), is_untestable(first), stage.folder};
   Verdict& verdict = answer.verdict;
   if (first.findings.difference) replay_again(verdict, stage, plan, first);

@@ -37,7 +37,8 @@ Watch::Watch(const StepSource& recording, const Plan& plan, Descriptor anchor, W
       plan_(plan),
       anchor_(std::move(anchor)),
       options_(std::move(options)),
-      findings_(ReplayedSteps(plan.first_step, chain_before(recording, plan.first_step))) {}
+      findings_(ReplayedSteps(plan.first_step, chain_before(recording, plan.first_step))),
+      forward_next_(plan.session_first_step) {}
 
 // The first session of the rank is followed. Others (another rank, a second session) train on unwatched.
 Greeting Watch::on_hello(const Client& client) {
@@ -53,6 +54,10 @@ Greeting Watch::on_hello(const Client& client) {
   greeting.welcome.to = plan_.to;
   greeting.welcome.has_anchor = static_cast<bool>(anchor_);
   greeting.welcome.dump_step = options_.dump_step;
+  if (anchor_) {
+    greeting.welcome.session_first_step = plan_.session_first_step;
+    greeting.welcome.host_reads = host_reads_of(plan_.session_first_step);
+  }
   greeting.welcome.lockstep = true;
   greeting.anchor = std::move(anchor_);
   if (options_.saved != nullptr) options_.saved->begin(client.hello);
@@ -71,6 +76,8 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
   Ack ack{.step = record.step, .answer = Ack::Answer::go_on};
   if (client.number != followed_) return ack;
   try {
+    const bool on_the_way = findings_.steps.next() == plan_.first_step && record.step < plan_.first_step;
+    if (on_the_way && plan_.anchor && record.step == forward_next_) return forward(record);
     if (record.step != findings_.steps.next()) {
       throw BrokenInput(
           fmt::format("the program sent step {} where step {} was due", record.step, findings_.steps.next()));
@@ -82,6 +89,25 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
   } catch (const BrokenInput& error) {
     findings_.broken = error.what();
     ack.answer = Ack::Answer::stop;
+  }
+  return ack;
+}
+
+std::vector<std::uint64_t> Watch::host_reads_of(std::uint64_t step) const {
+  return step < plan_.first_step ? recording_.record(step).host_reads : std::vector<std::uint64_t>{};
+}
+
+// On the way to the anchor the program computes nothing; what it draws, loads and chooses is compared all the same.
+Ack Watch::forward(const StepRecord& mine) {
+  Ack ack{.step = mine.step, .answer = Ack::Answer::go_on};
+  LaneTallies uncounted{};
+  findings_.difference = compare(recording_.record(mine.step), recording_.layout(mine.step), mine, *layout_, &uncounted);
+  ++findings_.forwarded;
+  forward_next_ = mine.step + 1;
+  if (findings_.difference) {
+    ack.answer = Ack::Answer::stop;
+  } else {
+    ack.host_reads = host_reads_of(forward_next_);
   }
   return ack;
 }

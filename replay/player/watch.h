@@ -38,6 +38,7 @@ struct Findings {
   std::optional<Difference> difference;                   // the first
   std::uint64_t compared = 0;                             // asked steps compared
   std::uint64_t warm_up = 0;                              // steps before them compared
+  std::uint64_t forwarded = 0;                            // steps on the way to the anchor, not computed
   std::uint64_t differing = 0;                            // asked steps that differ, with keep_going
   LaneTallies lanes{};
   std::vector<protocol::Notice> notices;
@@ -67,6 +68,8 @@ class Watch : public Sink {
 
  private:
   protocol::Ack::Answer judge(const StepRecord& mine);
+  protocol::Ack forward(const StepRecord& mine);
+  [[nodiscard]] std::vector<std::uint64_t> host_reads_of(std::uint64_t step) const;
   bool equal_by_chain(const StepRecord& mine);
   std::optional<Difference> compare_with_recording(const StepRecord& mine);
   void count(std::uint64_t step, bool differs);
@@ -79,6 +82,7 @@ class Watch : public Sink {
   Findings findings_;
   std::optional<std::uint64_t> followed_;  // number of the client that is compared
   std::shared_ptr<const Layout> layout_;
+  std::uint64_t forward_next_ = 0;  // the step that a fast-forwarding program sends next
   bool chains_agree_ = true;  // up to the step before
 };
 

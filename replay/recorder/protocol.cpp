@@ -58,6 +58,17 @@ class Fields {
     for (const Json& item : at(field)) list.push_back(string_of(field, item));
     return list;
   }
+  [[nodiscard]] std::vector<std::uint64_t> numbers(const char* field, std::size_t most) const {
+    const Json& value = at(field);
+    if (!value.is_array() || value.size() > most)
+      reject(message_, fmt::format("its field '{}' is not a list of at most {} numbers", field, most));
+    std::vector<std::uint64_t> list;
+    for (const Json& item : value) {
+      if (!item.is_number_unsigned()) reject(message_, fmt::format("its field '{}' holds what is no number", field));
+      list.push_back(item.get<std::uint64_t>());
+    }
+    return list;
+  }
   [[nodiscard]] const Json& object(const char* field) const {
     if (!at(field).is_object()) reject(message_, fmt::format("its field '{}' is not an object", field));
     return at(field);
@@ -89,9 +100,14 @@ class Fields {
 constexpr std::uint64_t max_u32 = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t max_pid = std::numeric_limits<std::int32_t>::max();
 constexpr const char* mode_names[] = {"off", "record", "replay"};
+constexpr const char* restart_names[] = {"jump", "fast_forward", "start"};
 constexpr const char* answer_names[] = {"go_on", "dump", "stop", "off"};
 
 }  // namespace
+
+std::string_view name(Restart restart) {
+  return restart_names[static_cast<std::size_t>(restart)];
+}
 
 std::string encode(const Hello& message) {
   return text_of({{"format_version", message.format_version},
@@ -99,6 +115,7 @@ std::string encode(const Hello& message) {
                   {"rank", message.rank},
                   {"world_size", message.world_size},
                   {"program", message.program},
+                  {"restart", name(message.restart)},
                   {"environment", message.environment},
                   {"files", message.files}});
 }
@@ -111,6 +128,7 @@ Hello decode_hello(std::string_view json) {
   message.rank = static_cast<std::uint32_t>(fields.number("rank", max_u32));
   message.world_size = static_cast<std::uint32_t>(fields.number("world_size", max_u32));
   message.program = fields.string("program");
+  message.restart = static_cast<Restart>(fields.choice("restart", restart_names));
   message.environment = fields.object("environment");
   message.files = fields.strings("files");
   return message;
@@ -124,6 +142,8 @@ std::string encode(const Welcome& message) {
             {"from", message.from},
             {"to", message.to},
             {"has_anchor", message.has_anchor},
+            {"session_first_step", message.session_first_step},
+            {"host_reads", message.host_reads},
             {"anchor_every", message.anchor_every},
             {"lockstep", message.lockstep}};
   if (message.dump_step) json["dump_step"] = *message.dump_step;
@@ -140,6 +160,8 @@ Welcome decode_welcome(std::string_view json) {
   message.from = fields.number("from");
   message.to = fields.number("to");
   message.has_anchor = fields.flag("has_anchor");
+  message.session_first_step = fields.number("session_first_step");
+  message.host_reads = fields.numbers("host_reads", max_host_reads);
   message.anchor_every = fields.number("anchor_every");
   message.lockstep = fields.flag("lockstep");
   if (fields.has("dump_step")) message.dump_step = fields.number("dump_step");
@@ -167,13 +189,14 @@ Start decode_start(std::string_view json) {
 std::string encode(const Ack& message) {
   return text_of({{"step", message.step},
                   {"answer", answer_names[static_cast<std::size_t>(message.answer)]},
-                  {"cut_anchor", message.cut_anchor}});
+                  {"cut_anchor", message.cut_anchor},
+                  {"host_reads", message.host_reads}});
 }
 
 Ack decode_ack(std::string_view json) {
   const Fields fields("ack", json);
   return {fields.number("step"), static_cast<Ack::Answer>(fields.choice("answer", answer_names)),
-          fields.flag("cut_anchor")};
+          fields.flag("cut_anchor"), fields.numbers("host_reads", max_host_reads)};
 }
 
 std::string encode(const StepNumber& message) {

@@ -139,6 +139,7 @@ nlohmann::json RunRecorder::State::process_of(const Client& client) const {
   return {{"pid", client.pid},
           {"pid_inside", client.hello.pid},
           {"program", client.hello.program},
+          {"restart", name(client.hello.restart)},
           {"rank_asked", client.hello.rank},
           {"world_size", client.hello.world_size}};
 }

@@ -40,7 +40,7 @@ class Programs(unittest.TestCase):
     def record(self, name, run):
         where = self.folder / f"in-{run}"
         where.mkdir()
-        done = call(SAMESTEP, "record", "--run", self.folder / run, "--", *self.command(name), cwd=where)
+        done = call(SAMESTEP, "record", "--anchor-every", 2, "--run", self.folder / run, "--", *self.command(name), cwd=where)
         self.assertNotIn("unrecorded", done.stderr)
         return done.stdout
 
@@ -67,6 +67,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.assert_same("first")["steps_compared"], steps)
         middle = self.assert_same("first", "--from", steps // 2)
         self.assertEqual(middle["steps_compared"], steps - steps // 2)
+        self.assertIn("without being computed", " ".join(middle["evidence"]))
         self.assert_lanes(name, middle["lanes"])
 
     def assert_lanes(self, name, lanes):

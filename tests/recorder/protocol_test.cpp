@@ -193,18 +193,23 @@ TEST(Message, SurvivesTheJourney) {
   welcome.from = 120;
   welcome.to = ~std::uint64_t{0};
   welcome.has_anchor = true;
+  welcome.session_first_step = 40;
+  welcome.host_reads = {~std::uint64_t{0}, 3};
   welcome.dump_step = 0;
   const Welcome heard = decode_welcome(encode(welcome));
   EXPECT_EQ(heard.mode, Mode::replay);
   EXPECT_EQ(heard.to, ~std::uint64_t{0});
   EXPECT_TRUE(heard.has_anchor);
+  EXPECT_EQ(heard.session_first_step, 40U);
+  EXPECT_EQ(heard.host_reads, welcome.host_reads);
   EXPECT_EQ(heard.dump_step, 0u);
   EXPECT_FALSE(decode_welcome(encode(Welcome{})).dump_step);
 
-  const Ack ack = decode_ack(encode(Ack{5, Ack::Answer::off, true}));
+  const Ack ack = decode_ack(encode(Ack{5, Ack::Answer::off, true, {7, 8}}));
   EXPECT_EQ(ack.step, 5u);
   EXPECT_EQ(ack.answer, Ack::Answer::off);
   EXPECT_TRUE(ack.cut_anchor);
+  EXPECT_EQ(ack.host_reads, (std::vector<std::uint64_t>{7, 8}));
   EXPECT_EQ(decode_start(encode(Start{digest("x"), std::nullopt})).weights_in, digest("x"));
   EXPECT_EQ(decode_start(encode(Start{digest("x"), std::nullopt})).optimizer_in, std::nullopt);
   EXPECT_EQ(decode_start(encode(Start{digest("x"), digest("y")})).optimizer_in, digest("y"));
