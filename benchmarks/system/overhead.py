@@ -6,7 +6,9 @@
 Recording is measured as a user has it: defaults, anchors on, the recorder beside the trainer. The same program with the
 session off, under the same pins (environment and --deterministic), takes turns with it; each round gives one ratio, so
 that slow drift of the machine cancels. Bits are checked before any time is told: both must leave the same weights.
-Printed are the median of the rounds' ratios and their quartiles, and, out of the recording's own log, the time per step
+Both run with glibc's allocator told to keep freed memory (KEEP_MEMORY; --default-malloc leaves it as it is): else it gives
+the activations back to the system and takes them again in every step, which at 16,384 tokens is half of the step and
+varies with the heap's layout. Printed are the median of the rounds' ratios and their quartiles, and, out of the recording's own log, the time per step
 spent in digests (capture) and waiting for the recorder. Needs h5py for that part.
 """
 import argparse
@@ -20,14 +22,20 @@ import tempfile
 import time
 
 WARM_UP = 10  # steps that are not counted: pages, caches and threads are new
+DENSE = 32  # steps at the start of a run that all have statistics, sketches and syndromes; later every 16th has
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 SHAPES = {"tokens-768": ["--batch", "12", "--block", "64"], "tokens-16384": ["--batch", "64", "--block", "256"]}
 
 
 def call(*command, env=None):
+    env = {**(os.environ if env is None else env), **MALLOC}
     done = subprocess.run([str(word) for word in command], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stderr}")
     return done.stdout
+
+
+MALLOC = dict(KEEP_MEMORY)
 
 
 def quartiles(values):
@@ -64,8 +72,8 @@ class Bench:
         return step_times(times), weights.read_bytes(), run
 
     def recording(self, shape):
-        steps = self.options.steps if shape == "tokens-768" else max(WARM_UP + 5, self.options.steps // 6)
-        _, _, first = self.record(shape, steps, f"{shape}-warm")  # file digests are cached from here on
+        steps = self.options.steps if shape == "tokens-768" else max(2 * DENSE, self.options.steps // 6)
+        _, _, first = self.record(shape, WARM_UP + 2, f"{shape}-warm")  # file digests are cached from here on
         env = self.pins(first)
         means, medians, plain_ms, runs = [], [], [], []
         for i in range(self.options.rounds):
@@ -93,12 +101,18 @@ class Bench:
         for run in runs:
             with h5py.File(next(run.glob("log-r0000-s*.h5")), "r") as log:
                 rows += list(log["steps"][WARM_UP:len(log["log_chain"])])  # whose length counts the committed steps
-        for field, label in (("capture_ns", "digests and summaries"), ("waited_ns", "waiting for the recorder")):
+        first, later = ([row for row in rows if (row["step"] < DENSE) == dense] for dense in (True, False))
+        self.part(f"capture, first {DENSE} steps", first, "capture_ns", plain_ms)
+        self.part("capture, later steps", later, "capture_ns", plain_ms)
+        self.part("waiting for the recorder", rows, "waited_ns", plain_ms)
+        seen = json.loads(call(self.samestep, "inspect", runs[-1], "--json"))
+        print(f"  log: {seen['bytes_per_step']:.0f} bytes a step, {len(seen['anchors'])} anchors")
+
+    def part(self, label, rows, field, plain_ms):
+        if rows:
             mean = statistics.fmean(int(row[field]) for row in rows) / 1e6
             median = statistics.median(int(row[field]) for row in rows) / 1e6
             print(f"  {label:<26} mean {mean:7.3f} ms a step, {100 * mean / plain_ms:6.3f}% of a plain step; median {median:.3f} ms")
-        seen = json.loads(call(self.samestep, "inspect", runs[-1], "--json"))
-        print(f"  log: {seen['bytes_per_step']:.0f} bytes a step, {len(seen['anchors'])} anchors")
 
     def replay(self):
         shape, steps = "tokens-768", self.options.steps
@@ -139,7 +153,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("what", nargs="*", default=["tokens-768", "tokens-16384", "replay", "start-up"])
+    parser.add_argument("--default-malloc", action="store_true")
     options = parser.parse_args()
+    if options.default_malloc:
+        MALLOC.clear()
     with tempfile.TemporaryDirectory(prefix="samestep-bench-") as folder:
         bench = Bench(options, pathlib.Path(folder))
         for what in options.what:

@@ -217,8 +217,10 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
     Stage from_the_start = stage;
     from_the_start.anchor = nullptr;
     ReplayAnswer answer = play(from_the_start, without_anchor(plan));
-    answer.verdict.evidence.push_back(*why + ": something that the anchor does not hold depends on the weights. "
-                                             "This answer is of a replay from the start");
+    const bool own_fault = answer.verdict.outcome == Outcome::same;
+    answer.verdict.evidence.push_back(
+        *why + (own_fault ? ": something that the anchor does not hold depends on the weights. " : ". ") +
+        "This answer is of a replay from the start");
     return answer;
   }
   ReplayAnswer answer{judge(stage.recording, plan, first), is_untestable(first), stage.folder};
@@ -254,6 +256,8 @@ ReplayAnswer replay(const ReplayOptions& options) {
     answer.verdict.evidence.push_back(plan.refusal);
     return answer;
   }
+  // A run that is saved may be begun once only.
+  if (options.save && plan.fast_forward) plan = without_anchor(plan);
   const Command command = command_for(session_at(recording, plan.from), options);
   return play({options, recording, command, make_replay_folder(options), anchor ? &*anchor : nullptr}, plan);
 }
