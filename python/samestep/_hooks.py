@@ -11,9 +11,10 @@ import torch
 from samestep._moments import Moments
 
 
-def install():
+def install(after_import):
+    """`after_import(name, then)`: calls `then` when the module has been imported, now if it is there."""
     moments = Moments()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    _pin_determinism(after_import)
     _wrap_optimizers(moments)
     _wrap_backward(moments)
     _wrap_losses(moments)
@@ -24,6 +25,17 @@ def install():
     torch.compile = _before(torch.compile, lambda args, kwargs: moments.guarded(moments.compiles))
     moments.roots.watch_registrations()
     _say_goodbye(moments)
+
+
+def _pin_determinism(after_import):
+    """As torch.use_deterministic_algorithms(True, warn_only=True), which would import the compiler: 1.8 s for a program that
+    may never need it."""
+    torch.set_deterministic_debug_mode("warn")
+
+    def pin_compiler():
+        sys.modules["torch._inductor.config"].deterministic = True
+
+    after_import("torch._inductor.config", pin_compiler)
 
 
 def _wrap_optimizers(moments):

@@ -1,78 +1,44 @@
 """Scripts written as people write them, recorded and replayed without an edit.
 
-Each program of programs/ runs in a folder of its own: plainly, recorded twice, replayed from the start and from the
-middle. Its printed lines must be those of the plain run, the number of recorded steps its own. About 15 s a program on
-two idle cores. Standard library only; run by the Python whose torch the package was built against.
+Each program of programs/ runs in folders of its own: plainly, recorded twice, replayed from the start and from the middle.
+Its printed lines must be those of the plain run, the number of recorded steps its own. About 8 s a program on two idle cores,
+nearly all of it five imports of torch.
 """
-import json
-import os
 import pathlib
-import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
 
-SAMESTEP = os.environ["SAMESTEP_PROGRAM"]
-PACKAGE = os.environ["SAMESTEP_PACKAGE"]
-PROGRAMS = pathlib.Path(__file__).with_name("programs")
-UNSEEDED = {"unseeded"}
+from recording import HERE, RecordingTest, at_once, python
+
+PROGRAMS = pathlib.Path(HERE, "programs")
+UNSEEDED = {"unseeded", "clock_seeded"}
+COMPUTED = {"compiled"}  # cannot be brought to an anchor
+FORWARDED = "led without being computed"
+# Lanes that must be equal in a replay; all programs have them.
+LANES = ("weights_in", "rng", "hyper", "loss", "gradients", "weights_out")
 
 
-def call(*words, cwd, code=0):
-    environment = {**os.environ, "PYTHONPATH": PACKAGE, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([str(word) for word in words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
-    if code is not None and done.returncode != code:
-        raise AssertionError(f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    return done
-
-
-class Programs(unittest.TestCase):
+class Programs(RecordingTest):
     """One test a program; see add_tests()."""
 
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="samestep-python-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def command(self, name):
-        return sys.executable, PROGRAMS / f"{name}.py"
-
-    def record(self, name, run):
-        where = self.folder / f"in-{run}"
-        where.mkdir()
-        done = call(SAMESTEP, "record", "--anchor-every", 2, "--run", self.folder / run, "--", *self.command(name), cwd=where)
-        self.assertNotIn("unrecorded", done.stderr)
-        return done.stdout
-
-    def inspect(self, run):
-        return json.loads(call(SAMESTEP, "inspect", self.folder / run, "--json", cwd=self.folder).stdout)
-
-    def assert_same(self, run, *window):
-        done = call(SAMESTEP, "replay", self.folder / run, "--json", *window, cwd=self.folder, code=None)
-        verdict = json.loads(done.stdout)
-        self.assertEqual(verdict["verdict"], "same", done.stdout + done.stderr)
-        return verdict
-
     def walk(self, name):
-        printed = self.record(name, "first")
+        program = python(PROGRAMS / f"{name}.py")
+        seeded = name not in UNSEEDED
+        record = lambda run: self.record(run, *program, options=("--anchor-every", 2))  # noqa: E731
+        runs = [lambda: record("first")]
+        if seeded:
+            runs += [lambda: self.plain(*program), lambda: record("second")]
+        printed, *others = [done.stdout for done in at_once(*runs)]
         steps = int(printed.split()[-1])
         self.assertEqual(self.inspect("first")["steps"], steps)
-        if name not in UNSEEDED:
-            plain = self.folder / "plain"
-            plain.mkdir()
-            self.assertEqual(call(*self.command(name), cwd=plain).stdout, printed)
-            self.assertEqual(self.record(name, "second"), printed)
-            verdict = json.loads(call(SAMESTEP, "diff", self.folder / "first", self.folder / "second", "--json", cwd=self.folder).stdout)
-            self.assertEqual((verdict["verdict"], verdict["steps_compared"]), ("same", steps))
-        self.assertEqual(self.assert_same("first")["steps_compared"], steps)
-        middle = self.assert_same("first", "--from", steps // 2)
-        self.assertEqual(middle["steps_compared"], steps - steps // 2)
-        self.assertIn("without being computed", " ".join(middle["evidence"]))
-        self.assert_lanes(name, middle["lanes"])
-
-    def assert_lanes(self, name, lanes):
-        for lane in ("weights_in", "rng", "hyper", "loss", "gradients", "weights_out"):
-            self.assertEqual(lanes[lane], "equal", f"{name}: {lanes}")
+        self.assertEqual(others, [printed] * len(others))
+        if seeded:
+            self.assert_same(self.diff("first", "second"), steps)
+        whole, middle = at_once(lambda: self.replay("first"), lambda: self.replay("first", "--from", steps // 2))
+        self.assert_same(whole, steps)
+        self.assert_same(middle, steps - steps // 2)
+        self.assertEqual(FORWARDED in " ".join(middle["evidence"]), name not in COMPUTED, middle["evidence"])
+        for lane in LANES:
+            self.assertEqual(middle["lanes"][lane], "equal", f"{name}: {middle['lanes']}")
 
 
 def add_tests():

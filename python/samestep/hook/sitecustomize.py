@@ -54,7 +54,7 @@ def _start_recording():
     try:
         import samestep._hooks
 
-        samestep._hooks.install()
+        samestep._hooks.install(_after_import)
     except Exception as error:  # whatever it is, the program goes on
         sys.stderr.write(f"samestep: {_reason(error)}; the training runs unrecorded\n")
 
