@@ -23,7 +23,7 @@ def install(after_import):
     _wrap_loaders(moments)
     _wrap_reads(moments)
     torch.compile = _before(torch.compile, lambda args, kwargs: moments.guarded(moments.compiles))
-    moments.roots.watch_registrations()
+    moments.roots.watch()
     _say_goodbye(moments)
 
 
@@ -73,10 +73,23 @@ def _before(function, note):
 
 
 def _wrap_backward(moments):
-    def note(args, kwargs):
-        moments.guarded(moments.backward, args[0] if args else kwargs.get("tensors"))
+    torch.autograd.backward = _around(torch.autograd.backward, "tensors", moments, moments.backward)
+    torch.autograd.grad = _around(torch.autograd.grad, "outputs", moments, moments.by_hand.backward_begins)
 
-    torch.autograd.backward = _before(torch.autograd.backward, note)
+
+def _around(function, name, moments, begins):
+    """`function`, with `begins` called with its first argument before it, and ByHand told when it has ended."""
+
+    @functools.wraps(function)
+    def noted(*args, **kwargs):
+        if torch.compiler.is_compiling():
+            return function(*args, **kwargs)
+        moments.guarded(begins, args[0] if args else kwargs.get(name))
+        result = function(*args, **kwargs)
+        moments.guarded(moments.by_hand.backward_ended)
+        return result
+
+    return noted
 
 
 def _wrap_losses(moments):

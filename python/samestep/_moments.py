@@ -14,6 +14,7 @@ import weakref
 import torch
 
 from samestep import _entropy, _native, _optimizers, _reachable
+from samestep._by_hand import ByHand
 from samestep._roots import Roots
 from samestep._tensors import plain, tensors_in
 
@@ -36,7 +37,12 @@ class Moments:
         self.pid = os.getpid()
         self.optimizers = []  # weak references, in the order of registration; a place is a number in the log
         self.handed_groups = {}  # by number: the ids of the parameters that were handed over
-        self.roots = Roots(self.owned, lambda *call: self.guarded(self.forward, *call))
+        self.by_hand = ByHand(self)
+        self.roots = Roots(
+            self.owned,
+            lambda *call: self.guarded(self.forward, *call),
+            lambda *call: self.guarded(self.by_hand.called, *call),
+        )
         self.updates = []  # stack of _Update
         self.compiled = False  # torch.compile was called
         self.yielded = None  # what a loader gave last, and no forward pass has claimed
@@ -72,11 +78,13 @@ class Moments:
         return [(number, known()) for number, known in enumerate(self.optimizers) if known() is not None]
 
     def owned(self):
-        return {id(p) for _, optimizer in self.living() for group in optimizer.param_groups for p in group["params"]}
+        owned = {id(p) for _, optimizer in self.living() for group in optimizer.param_groups for p in group["params"]}
+        return owned or self.by_hand.owned()
 
     def register(self, optimizer):
         if any(known is optimizer for _, known in self.living()):
             return
+        self.by_hand.optimizer_made(optimizer)
         self.optimizers.append(weakref.ref(optimizer))
         if self.native is not None:
             self.native.add_optimizer(type(optimizer).__name__)
@@ -147,22 +155,35 @@ class Moments:
 
     def forward(self, module, args, kwargs):
         """Before the outermost training call of a root."""
+        if not self.by_hand.begins():
+            return self.by_hand.given([args, kwargs])
         self.open()
         self.hand_tables()
-        batch, self.yielded = self.yielded or [], None
+        batch = self.claim_yielded()
         seen = {id(tensor) for tensor in batch}
         batch = batch + [tensor for tensor in tensors_in([args, kwargs]) if id(tensor) not in seen]
         self.native.forward_([plain(tensor) for tensor in batch if not tensor.requires_grad])
 
+    def claim_yielded(self):
+        """What a loader gave and no forward pass has claimed."""
+        claimed, self.yielded = self.yielded or [], None
+        return claimed
+
     def targets(self, args, kwargs):
         """What a loss function was given besides the model's answer."""
-        if self.native is None or self.roots.depth > 0:
+        if self.roots.depth > 0:
             return
-        given = [plain(tensor) for tensor in tensors_in([args, kwargs]) if not tensor.requires_grad]
-        if given:
-            self.native.forward_(given)
+        if not self.by_hand.begins():
+            return self.by_hand.given([args, kwargs])
+        self.forward_([tensor for tensor in tensors_in([args, kwargs]) if not tensor.requires_grad])
+
+    def forward_(self, batch):
+        """More of a step's batch; its F, where no forward pass of a root was it."""
+        if batch and self.native is not None:
+            self.native.forward_([plain(tensor) for tensor in batch])
 
     def backward(self, tensors):
+        self.by_hand.backward_begins(tensors)
         if self.native is None:
             return
         for tensor in tensors_in([tensors]):
@@ -275,9 +296,12 @@ class Moments:
     def steps(self):
         return self.native.steps() if self.native is not None else 0
 
+    def entry(self, optimizer):
+        return _Update(optimizer)
+
     def skipped(self, optimizer):
         """A gradient scaler met infinities and left the update out."""
-        entry = _Update(optimizer)
+        entry = self.entry(optimizer)
         self.guarded(self.before_update, entry, False)
         self.guarded(self.after_update, entry, True)
 
@@ -291,6 +315,8 @@ class Moments:
         os._exit(0)
 
     def bye(self, by_exception):
+        if not by_exception:
+            self.guarded(self.by_hand.finish)
         if self.native is not None and os.getpid() == self.pid:
             self.native.bye(by_exception)
         self.turn_off()

@@ -1,8 +1,8 @@
 """The modules whose outermost training call is moment F, found without help.
 
 A root is a module that was called in training mode, with gradients on, from outside any other root, and owns a parameter of
-an optimizer. For as long as an optimizer has parameters of no known root every module's call is looked at; then only those
-of the roots' classes: a wrapped Module.__call__ would keep torch.compile from tracing whole models.
+an optimizer. Until there is an optimizer, and for as long as one has parameters of no known root, every module's call is
+looked at; then only those of the roots' classes: a wrapped Module.__call__ would keep torch.compile from tracing whole models.
 """
 import functools
 import threading
@@ -14,10 +14,10 @@ _plain_call = torch.nn.Module.__call__
 
 
 class Roots:
-    def __init__(self, owned, forward):
-        """`owned()`: the identities of the optimizers' parameters. `forward(module, args, kwargs)`: called at F; it never
-        raises."""
-        self._owned, self._forward = owned, forward
+    def __init__(self, owned, forward, elsewhere):
+        """`owned()`: the identities of the parameters that are updated. `forward(module, args, kwargs)`: called at F;
+        `elsewhere`, likewise: called before the outermost training call of a module that is no root. Neither raises."""
+        self._owned, self._forward, self._elsewhere = owned, forward, elsewhere
         self._known = []  # weak references, in the order in which they were found
         self._watching = False
         self.depth = 0  # of calls of roots
@@ -43,9 +43,11 @@ class Roots:
         rooted = {id(parameter) for module in self.modules() for parameter in module.parameters()}
         self._watch(not self._owned() <= rooted)
 
-    def watch_registrations(self):
-        """A parameter, buffer or module that is put in its place makes the table of weights stale."""
+    def watch(self):
+        """From the start. A parameter, buffer or module that is put in its place makes the table of weights stale."""
         from torch.nn.modules import module
+
+        self._watch(True)
 
         def stale(*_):
             self.stale = True
@@ -71,8 +73,9 @@ class Roots:
 
     def _called(self, call, module, args, kwargs):
         training = module.training and torch.is_grad_enabled()
-        if training and (self._is_root(module) or self._becomes_root(module)):
-            self._forward(module, args, kwargs)
+        if training:
+            root = self._is_root(module) or self._becomes_root(module)
+            (self._forward if root else self._elsewhere)(module, args, kwargs)
         self.depth += 1
         try:
             return call(module, *args, **kwargs)
@@ -81,8 +84,9 @@ class Roots:
 
     def _passes(self):
         """True where a call is none of ours."""
-        elsewhere = threading.current_thread() is not threading.main_thread()
-        return self.depth > 0 or self.stopped or elsewhere or torch.compiler.is_compiling()
+        if torch.compiler.is_compiling() or self.depth > 0 or self.stopped:
+            return True
+        return threading.current_thread() is not threading.main_thread()
 
     def _watch(self, watching):
         self._watching = watching and not self.stopped
