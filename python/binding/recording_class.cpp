@@ -156,6 +156,7 @@ class PythonRecording : public torch::CustomClassHolder {
 
   // On the way to an anchor: an optimizer's step need not be made.
   bool fast_forwarding() const { return live() && recording_->fast_forwarding(); }
+  bool take_written(const Tensors& tensors) { return live() && recording_->take_written(tensors); }
   // The last O was the anchor's: what restored_state() gives must go into the optimizers.
   bool arrived() { return std::exchange(arrived_, false); }
   // Of one optimizer, as hand_state() takes it.
@@ -264,6 +265,7 @@ TORCH_LIBRARY(samestep, library) {
       .def("resume_reads", &PythonRecording::resume_reads)
       .def("read", &PythonRecording::read)
       .def("fast_forwarding", &PythonRecording::fast_forwarding)
+      .def("take_written", &PythonRecording::take_written)
       .def("arrived", &PythonRecording::arrived)
       .def("restored_state", &PythonRecording::restored_state)
       .def("anchor_wanted", &PythonRecording::anchor_wanted)

@@ -60,7 +60,7 @@ class ByHand:
         """A forward pass, loss function or backward pass is about to begin. Returns whether it is recorded."""
         if not self.active():
             return True
-        if self._parameters and not _equal_bytes(self._before, self._parameters):
+        if self._parameters and self._have_changed():
             if not self._passed:
                 self._before = _copies(self._parameters)  # edited between two steps: the log shows it
             elif self._stand_in is not None:
@@ -68,6 +68,12 @@ class ByHand:
             else:
                 self._begin_recording()
         return self._stand_in is not None
+
+    def _have_changed(self):
+        native = self._moments.native
+        if native is not None and native.fast_forwarding():
+            return native.take_written([plain(parameter) for parameter in self._parameters])
+        return not _equal_bytes(self._before, self._parameters)
 
     def backward_begins(self, tensors):
         if not self.active():

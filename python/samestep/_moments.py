@@ -59,9 +59,8 @@ class Moments:
     def guarded(self, call, *args):
         if not self.on():
             return
-        native = self.native
-        if native is not None:
-            native.pause_reads()
+        if self.native is not None:
+            self.native.pause_reads()
         try:
             with torch.no_grad():
                 call(*args)
@@ -69,8 +68,8 @@ class Moments:
             self.turn_off()
             sys.stderr.write(f"samestep: {type(error).__name__}: {error}; the training goes on unrecorded\n")
         finally:
-            if native is not None:
-                native.resume_reads()
+            if self.native is not None:
+                self.native.resume_reads()
 
     # --- optimizers and the table of weights
 
@@ -141,6 +140,7 @@ class Moments:
             self.native.add_optimizer(type(known()).__name__)
         self.hand_tables()
         self.mode = self.native.open()
+        self.native.pause_reads()  # as guarded() would have, had there been a recording
         if self.mode == _OFF:
             self.turn_off()
 

@@ -253,7 +253,7 @@ class Kernel : public c10::OperatorKernel {
 
   void mark_written(std::span<const IValue> arguments) const {
     for (const auto place : traits_.written) {
-      each_tensor(arguments[place], [&](const at::Tensor& tensor) { memory_->add(tensor); });
+      each_tensor(arguments[place], [&](const at::Tensor& tensor) { memory_->write(tensor); });
     }
   }
 

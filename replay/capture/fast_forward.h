@@ -29,6 +29,7 @@ class FastForward {
 
   [[nodiscard]] bool is_stale(const at::Tensor& tensor) const { return memory_->holds(tensor); }
   void mark(const at::Tensor& tensor) { memory_->add(tensor); }
+  [[nodiscard]] bool take_written(const at::Tensor& tensor) { return memory_->take_written(tensor); }
 
  private:
   void watch_operators();

@@ -483,6 +483,12 @@ void Recording::note_or_give_reads() {
   HostReads::give(link_->welcome().host_reads);
 }
 
+bool Recording::take_written(const std::vector<at::Tensor>& tensors) {
+  bool written = false;
+  for (const auto& tensor : tensors) written |= forward_ != nullptr && forward_->take_written(tensor);
+  return written;
+}
+
 std::vector<std::uint64_t> Recording::take_reads() {
   bool lost = false;
   auto reads = HostReads::take(&lost);

@@ -40,6 +40,9 @@ class Recording {
   // One that the program made after the recording had begun; it takes the next number.
   void add_optimizer(std::unique_ptr<Optimizer> optimizer);
 
+  // True where the program has, or would have, updated one of `tensors` in place since the last call.
+  [[nodiscard]] bool take_written(const std::vector<at::Tensor>& tensors);
+
   // The loop goes through these in order: begin, then for each iteration begin_iteration, any of the moments,
   // end_iteration; at last end.
   void begin();  // sets the loop's next and end: the window; restores the anchor

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <utility>
 
 namespace samestep::capture {
 namespace {
@@ -88,7 +89,19 @@ void StaleMemory::add(const at::Tensor& tensor) {
     return;
   }
   const std::scoped_lock lock(mutex_);
-  listed_.try_emplace(storage, tensor.storage().getWeakStorageImpl());
+  listed_.try_emplace(storage, Listed{tensor.storage().getWeakStorageImpl(), false});
+}
+
+void StaleMemory::write(const at::Tensor& tensor) {
+  add(tensor);
+  const std::scoped_lock lock(mutex_);
+  if (const auto found = listed_.find(storage_of(tensor)); found != listed_.end()) found->second.written = true;
+}
+
+bool StaleMemory::take_written(const at::Tensor& tensor) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = listed_.find(storage_of(tensor));
+  return found != listed_.end() && std::exchange(found->second.written, false);
 }
 
 void StaleMemory::remove(const at::Tensor& tensor) {

@@ -25,14 +25,20 @@ class StaleMemory {
   // False for tensors without plain memory (sparse, opaque, none): what they hold is computed.
   [[nodiscard]] bool holds(const at::Tensor& tensor) const;
   void add(const at::Tensor& tensor);
+  // add(), because an operator that was answered would have written it.
+  void write(const at::Tensor& tensor);
+  // True where a tensor that was listed would have been written since the last call.
+  [[nodiscard]] bool take_written(const at::Tensor& tensor);
   // The tensor was written as a whole by an operator that really ran: fresh again, where it covers its storage.
   void remove(const at::Tensor& tensor);
 
  private:
-  using Weak = c10::weak_intrusive_ptr<c10::StorageImpl>;
+  struct Listed {
+    c10::weak_intrusive_ptr<c10::StorageImpl> storage;  // a freed one's address must not be another's while it stands here
+    bool written = false;
+  };
   mutable std::mutex mutex_;
-  // Weak references: a freed storage's address must not be taken by another while it stands here.
-  std::unordered_map<const c10::StorageImpl*, Weak> listed_;
+  std::unordered_map<const c10::StorageImpl*, Listed> listed_;
 };
 
 }  // namespace samestep::capture
