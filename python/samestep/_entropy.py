@@ -11,7 +11,11 @@ Runs at the interpreter's start: imports only what is there already, and waits f
 import os
 import sys
 
+from samestep._seeds import Seeds
+
 VARIABLE = "SAMESTEP_ENTROPY"
+SOCKET_VARIABLE = "SAMESTEP_SOCKET"
+SOCKET = os.environ.get(SOCKET_VARIABLE, "")  # now: a program may clear its environment
 # The states that the shared generators of `random` and numpy were given. One that still has it was neither seeded nor
 # drawn from: it decides nothing, and two recordings of a seeded program must not differ by it.
 given_states = {}
@@ -45,15 +49,19 @@ class Entropy:
         self.calls = {}  # by source of the call
         self.children = 0
 
+    def name(self):
+        """Of this process."""
+        if self.process is None:
+            self.process = _process_name()
+        return self.process
+
     def bytes(self, source, count):
         """The next `count` bytes for `source`, which names who asks."""
         import hashlib  # loaded on first use: most processes never ask
 
-        if self.process is None:
-            self.process = _process_name()
         number = self.calls.get(source, 0)
         self.calls[source] = number + 1
-        name = f"{self.process}\0{source}\0{number}".encode()
+        name = f"{self.name()}\0{source}\0{number}".encode()
         found = b""
         while len(found) < count:
             part = len(found).to_bytes(8, "little")
@@ -69,20 +77,23 @@ class Entropy:
         self.calls.clear()
 
     def about_to_fork(self):
-        if self.process is None:
-            self.process = _process_name()
+        self.name()
         self.children += 1
+
+
+def _folder():
+    """The recorder's own, where its socket lies: processes leave each other word there."""
+    return os.path.dirname(SOCKET)
 
 
 def _process_name():
     """Rank, and how many processes of that rank asked before: the same in a replay as long as those of one rank start one
     after the other. Neither the script's name nor its arguments: an edited copy must draw what the original drew."""
     rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
-    folder = os.path.dirname(os.environ.get("SAMESTEP_SOCKET", ""))
     number = 0
     while True:
         try:
-            os.close(os.open(os.path.join(folder, f"process-{rank}-{number}"), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            os.close(os.open(os.path.join(_folder(), f"process-{rank}-{number}"), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         except FileExistsError:
             number += 1
             continue
@@ -91,20 +102,50 @@ def _process_name():
         return f"{rank}\0{number}"
 
 
-def _give_to_random(entropy):
+def _give_to_random(entropy, seeds):
     import random
 
     plain_seed = random.Random.seed
 
     def seed(self, a=None, version=2):
-        if a is None and not isinstance(self, random.SystemRandom):
-            a = entropy.integer("random", 256)
+        if not isinstance(self, random.SystemRandom):
+            a = entropy.integer("random", 256) if a is None else seeds("random", a)
         return plain_seed(self, a, version)
 
     seed.__doc__, seed.__qualname__ = plain_seed.__doc__, plain_seed.__qualname__
     random.Random.seed = seed
-    random._inst.seed()  # the shared generator was seeded when the module was imported
+    random.seed = random._inst.seed  # bound to the class's own before
+    random.seed()  # the shared generator was seeded when the module was imported
     given_states["python"] = python_generator()
+    _keep_packages_apart()
+
+
+def _keep_packages_apart():
+    """Until the program has seeded random, what installed packages draw from it (rich does when it is imported) is none of
+    the program's randomness: they get another generator, and two recordings do not differ by it."""
+    import functools
+    import random
+
+    shared, apart = random._inst, random.Random()
+    seeded = [False]
+
+    def divided(name, seeds):
+        plain = getattr(random, name)
+
+        @functools.wraps(plain)
+        def drawn(*args, **kwargs):
+            if seeds:
+                seeded[0] = seeded[0] or name == "setstate" or any(value is not None for value in (*args, *kwargs.values()))
+            elif not seeded[0] and not _is_own(sys._getframe(1).f_code.co_filename):
+                return getattr(apart, name)(*args, **kwargs)
+            return plain(*args, **kwargs)
+
+        drawn.__module__, drawn.__qualname__ = "random", name  # found again by pickle
+        setattr(random, name, drawn)
+
+    for name in random.__all__:
+        if getattr(getattr(random, name), "__self__", None) is shared and name != "getstate":
+            divided(name, seeds=name in ("seed", "setstate"))
 
 
 def _give_to_secrets(entropy):
@@ -114,30 +155,68 @@ def _give_to_secrets(entropy):
     secrets.randbits = lambda k: entropy.integer("randbits", k)
 
 
-def _give_to_torch(entropy):
+def _give_to_numpy(seeds):
+    """The functions of the module; RandomState and the bit generators are classes of C."""
+    import functools
+
+    import numpy
+
+    def noting(function, name, source):
+        @functools.wraps(function)
+        def seeded(seed=None, *args, **kwargs):
+            return function(seed if seed is None else seeds(source, seed), *args, **kwargs)
+
+        setattr(numpy.random, name, seeded)
+
+    given_states["numpy"] = numpy_generator()
+    noting(numpy.random.seed, "seed", "numpy")
+    noting(numpy.random.default_rng, "default_rng", "numpy.default_rng")
+
+
+def _give_to_torch(entropy, seeds):
     """The functions of the module; torch.Generator is a class of C, whose seed() cannot be replaced."""
+    import functools
+
     import torch
+
+    plain_seed = torch.manual_seed
 
     def seed():
         value = entropy.integer("torch", 63)
-        torch.manual_seed(value)
+        plain_seed(value)
         return value
 
+    @functools.wraps(plain_seed)
+    def manual_seed(seed):
+        return plain_seed(seed if torch.compiler.is_compiling() else seeds("torch", seed))
+
     torch.seed = torch.random.seed = seed
+    torch.manual_seed = torch.random.manual_seed = manual_seed
     torch.default_generator.manual_seed(entropy.integer("torch", 63))  # LibTorch seeded it from the system
 
 
 def _give_to_the_program(entropy):
     plain = os.urandom
-    library = os.path.dirname(os.__file__)
-    packages = os.path.join(library, "site-packages")
 
     def urandom(size):
-        caller = sys._getframe(1).f_code.co_filename
-        own = caller.startswith(library) and not caller.startswith(packages) or caller.startswith("<frozen")
-        return plain(size) if own else entropy.bytes("urandom", size)
+        return plain(size) if _is_python(sys._getframe(1).f_code.co_filename) else entropy.bytes("urandom", size)
 
     os.urandom = urandom
+
+
+_LIBRARY = os.path.dirname(os.__file__)
+_PACKAGES = os.path.join(_LIBRARY, "site-packages")
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _is_python(file):
+    """Whether code in `file` belongs to Python's own library."""
+    return file.startswith(_LIBRARY) and not file.startswith(_PACKAGES) or file.startswith("<frozen")
+
+
+def _is_own(file):
+    """Whether code in `file` is the program's: nobody else's package."""
+    return not file.startswith("<frozen") and not any(part in file for part in (_LIBRARY, "-packages", _HERE))
 
 
 def install(after_import):
@@ -147,9 +226,10 @@ def install(after_import):
     except (KeyError, ValueError):
         return
     entropy = Entropy(secret)
-    os.register_at_fork(before=entropy.about_to_fork, after_in_child=entropy.forked)
+    seeds = Seeds(_folder(), lambda: entropy.name().replace("\0", "/"), _is_own)
+    os.register_at_fork(before=entropy.about_to_fork, after_in_child=lambda: (entropy.forked(), seeds.forked()))
     _give_to_the_program(entropy)
-    after_import("random", lambda: _give_to_random(entropy))
+    after_import("random", lambda: _give_to_random(entropy, seeds))
     after_import("secrets", lambda: _give_to_secrets(entropy))
-    after_import("numpy", lambda: given_states.update(numpy=numpy_generator()))
-    after_import("torch", lambda: _give_to_torch(entropy))
+    after_import("numpy", lambda: _give_to_numpy(seeds))
+    after_import("torch", lambda: _give_to_torch(entropy, seeds))

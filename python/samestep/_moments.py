@@ -139,7 +139,7 @@ class Moments:
         for known in self.optimizers:
             self.native.add_optimizer(type(known()).__name__)
         self.hand_tables()
-        self.mode = self.native.open()
+        self.mode = _native.say_hello(self.native)
         self.native.pause_reads()  # as guarded() would have, had there been a recording
         if self.mode == _OFF:
             self.turn_off()

@@ -92,7 +92,9 @@ Command command_for(const nlohmann::json& recorded, const ReplayOptions& options
   command.pins = pins_from_manifest(recorded);
   override_pins(command, options.set);
   command.launch.environment = changes_for(command.pins, current_environment());
+  command.seeds = seeds_from_manifest(recorded);
   if (!options.command.empty() && options.command != recorded_command(recorded)) {
+    command.gives_seeds = false;
     command.remarks.push_back(fmt::format("recorded was: {}", shell_words(recorded_command(recorded))));
   }
   return command;

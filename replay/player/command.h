@@ -6,12 +6,15 @@
 #include "replay/player/player.h"
 #include "replay/recorder/launch.h"
 #include "replay/recorder/pins.h"
+#include "replay/recorder/seeds.h"
 
 namespace samestep {
 
 struct Command {
   Launch launch;                     // without `output`
   std::vector<Pin> pins;             // in effect: recorded ones, then overridden
+  std::vector<Seed> seeds;           // recorded
+  bool gives_seeds = true;           // not to another command than the recorded one
   std::vector<std::string> remarks;  // what a reader should know before it starts: overridden pins, another command
 };
 

@@ -5,6 +5,7 @@
 #include "replay/player/plan.h"
 #include "replay/player/watch.h"
 #include "replay/recorder/launch.h"
+#include "replay/recorder/seeds.h"
 
 namespace samestep {
 
@@ -13,6 +14,7 @@ struct Pass {
   Findings findings;
   Ending ending;
   std::vector<std::string> output;  // the program's last lines
+  std::vector<Seed> seeds{};        // that its processes asked for
 };
 
 // The verdict of a single replay: `same`, `diverged` (to be confirmed by a second one), or `incomparable`.

@@ -50,11 +50,13 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   const auto output = stage.folder / fmt::format("output{}.txt", options.dump_suffix);
   Watch watch(stage.recording, plan, std::move(anchor), std::move(options));
   Server server(watch);
+  if (stage.command.gives_seeds) give_seeds(stage.command.seeds, server.socket_path());
   Launch start = stage.command.launch;
   start.output = output;
   Ending ending = launch(start, server);
   stage.options.progress("");
-  Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines)};
+  Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines),
+            asked_seeds(server.socket_path())};
   if (!pass.findings.tampered.empty()) throw TamperedInput(pass.findings.tampered);
   for (const std::string& failure : server.failures()) {
     if (pass.findings.broken.empty()) pass.findings.broken = failure;
@@ -225,6 +227,7 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
   }
   ReplayAnswer answer{judge(stage.recording, plan, first), is_untestable(first), stage.folder};
   Verdict& verdict = answer.verdict;
+  for (std::string& sentence : other_seeds(stage.command.seeds, first.seeds)) say(verdict, std::move(sentence));
   if (first.findings.difference) replay_again(verdict, stage, plan, first);
   if (first.findings.connected) {
     const auto differences = differences_around(verdict, stage, plan, present.surroundings(first.findings));

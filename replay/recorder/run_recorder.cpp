@@ -73,6 +73,7 @@ struct RunRecorder::State {
   bool someone_connected = false;
   std::uint64_t steps = 0;
   std::string failure;
+  std::vector<Seed> seeds;
   ManifestKeeper manifest;
   AnchorKeeper anchors;
   FileDigests files;
@@ -202,6 +203,10 @@ void RunRecorder::announce() const {
     state_->terminal.say("the run lies on NFS, where reading it while it grows is not promised to work");
 }
 
+void RunRecorder::keep(std::vector<Seed> seeds) {
+  state_->seeds = std::move(seeds);
+}
+
 void RunRecorder::close(const Ending& ending) {
   State& state = *state_;
   for (auto& [number, session] : state.sessions) session.log().end("lost");
@@ -213,6 +218,7 @@ void RunRecorder::close(const Ending& ending) {
   state.manifest.change([&](Manifest& now) {
     auto& what = state.made_here ? now.what : now.what["continued"].back();
     what["files"] = std::move(files);
+    if (!state.seeds.empty()) what["seeds"] = to_json(state.seeds);
     what["ended_ns"] = utc_now_ns();
     what["command_ended"] = ending.text();
   });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "replay/recorder/launch.h"
+#include "replay/recorder/seeds.h"
 #include "replay/recorder/sink.h"
 #include "replay/recorder/terminal.h"
 
@@ -40,6 +41,8 @@ class RunRecorder : public Sink {
   [[nodiscard]] EnvironmentChanges environment() const;
   // The first line: where the recording goes, and what is pinned.
   void announce() const;
+  // What the command's processes seeded themselves with goes into the manifest when it closes.
+  void keep(std::vector<Seed> seeds);
   // After the server has finished: how the command ended goes into the manifest, digests and anchors are waited for,
   // the last line is said.
   void close(const Ending& ending);

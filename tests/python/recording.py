@@ -64,7 +64,7 @@ class RecordingTest(unittest.TestCase):
         return done
 
     def answer(self, verb, *words, code=None, **more):
-        done = call(SAMESTEP, verb, *words, "--json", cwd=self.folder, code=code, **more)
+        done = call(SAMESTEP, verb, "--json", *words, cwd=self.folder, code=code, **more)
         self.assertTrue(done.stdout, done.stderr)
         return json.loads(done.stdout)
 
