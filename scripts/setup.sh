@@ -29,8 +29,10 @@ command -v dpkg-query >/dev/null || stop "no dpkg here: install by hand what scr
 packages=$(missing_packages | tr '\n' ' ')
 tools_stamp=$(stamp_of scripts/requirements-tools.txt)
 torch_stamp=$(stamp_of scripts/requirements-torch.txt)
+trainers_stamp=$(stamp_of scripts/requirements-trainers.txt)
 need_tools=1; stamped tools "$tools_stamp" && need_tools=0
 need_torch=1; { [ -n "${SAMESTEP_PYTHON:-}" ] || stamped torch "$torch_stamp"; } && need_torch=0
+need_trainers=1; { [ -n "${SAMESTEP_PYTHON:-}" ] || stamped trainers "$trainers_stamp"; } && need_trainers=0
 need_build=1; [ -x "$venv/bin/samestep" ] && [ -x "$venv/bin/samestep-train" ] && need_build=0
 
 # --- say what it will take, and stop where the disk is too small --------------------------------------------------
@@ -38,6 +40,7 @@ download=0 disk=0 minutes=1
 [ -n "$packages" ] && download=$((download + 130)) disk=$((disk + 900)) minutes=$((minutes + 1))
 [ $need_tools = 1 ] && download=$((download + 170)) disk=$((disk + 600)) minutes=$((minutes + 1))
 [ $need_torch = 1 ] && download=$((download + 3000)) disk=$((disk + 5400)) minutes=$((minutes + 3))
+[ $need_trainers = 1 ] && download=$((download + 120)) disk=$((disk + 400)) minutes=$((minutes + 1))
 [ $need_build = 1 ] && disk=$((disk + 1500)) minutes=$((minutes + 6))
 say "to download: about $download MB; disk: about $disk MB; time: about $minutes min (2 cores)"
 free=$(df -Pm "$root" | awk 'NR == 2 {print $4}')
@@ -70,6 +73,7 @@ if [ $need_tools = 1 ]; then say "[2/4] CMake, Ninja, the CUDA compiler (170 MB)
 else say "[2/4] CMake, Ninja, the CUDA compiler: all there"; fi
 if [ $need_torch = 1 ]; then say "[3/4] torch 2.14.1 with the libraries it brings (3 GB)"; install_locked torch "$torch_stamp"
 else say "[3/4] torch: ${SAMESTEP_PYTHON:-all there}"; fi
+if [ $need_trainers = 1 ]; then say "      the trainers that the tests record: transformers, lightning and others (120 MB)"; install_locked trainers "$trainers_stamp"; fi
 torch_python=${SAMESTEP_PYTHON:-$venv/bin/python}
 "$torch_python" -c 'import importlib.metadata as m; v = m.version("torch"); t = tuple(map(int, v.split(".")[:2])); exit(0 if (2, 11) <= t <= (2, 15) else "torch " + v)' \
   || stop "$torch_python has no torch 2.11 to 2.15: name another with SAMESTEP_PYTHON, or leave it unset"
