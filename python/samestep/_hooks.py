@@ -107,7 +107,12 @@ def _wrap_losses(moments):
 
 def _wrap_scaler(moments):
     kind = torch.amp.GradScaler
-    original = kind._maybe_opt_step
+    original, step = kind._maybe_opt_step, kind.step
+
+    @functools.wraps(step)
+    def noted_step(self, optimizer, *args, **kwargs):
+        moments.guarded(moments.scale, self)
+        return step(self, optimizer, *args, **kwargs)
 
     @functools.wraps(original)
     def _maybe_opt_step(self, optimizer, optimizer_state, *args, **kwargs):
@@ -117,7 +122,7 @@ def _wrap_scaler(moments):
             moments.skipped(optimizer)
         return result
 
-    kind._maybe_opt_step = _maybe_opt_step
+    kind._maybe_opt_step, kind.step = _maybe_opt_step, noted_step
 
 
 def _wrap_clipping(moments):

@@ -114,6 +114,10 @@ class Moments:
                 buffers.append(plain(buffer))
         self.native.hand_weights(names, parameters, buffer_names, buffers)
 
+    def hand_states(self):
+        for number, optimizer in self.living():
+            self.native.hand_state(number, *_optimizers.state_of(optimizer))
+
     def hand_generators(self):
         names, states = [], []
         for name, module, read in _entropy.SHARED_GENERATORS:
@@ -193,6 +197,11 @@ class Moments:
         if self.native is not None:
             self.native.hyper(name, float(value))
 
+    def scale(self, scaler):
+        """A gradient scaler is about to let an optimizer step, or not."""
+        if scaler.is_enabled():
+            self.hyper("scaler.scale", scaler.get_scale())
+
     # --- P and O
 
     def before_update(self, update, inside_closure):
@@ -200,14 +209,15 @@ class Moments:
         number = self.number_of(update.optimizer)
         self.hand_tables()
         self.native.hand_options(number, *_optimizers.options_of(update.optimizer))
+        if self.native.steps() == 0:
+            self.hand_states()  # a resume is asked which step's state its optimizer has
         self.native.before_update(number, inside_closure)
         update.gradients_read = True
 
     def after_update(self, update, skipped):
         number = self.number_of(update.optimizer)
         if self.native.state_wanted():
-            for other, optimizer in self.living():
-                self.native.hand_state(other, *_optimizers.state_of(optimizer))
+            self.hand_states()
         self.hand_generators()
         if self.native.anchor_wanted():
             found = _reachable.tensors(self.held())
@@ -256,7 +266,7 @@ class Moments:
         finally:
             self.updates.pop()
         if not entry.inner and entry.gradients_read:
-            self.guarded(self.after_update, entry, False)
+            self.guarded(self.after_update, entry, _left_out(optimizer))
         return result
 
     def make_step(self, step, optimizer, args, kwargs):
@@ -325,6 +335,12 @@ class Moments:
 def _closure_of(args, kwargs):
     closure = args[0] if args else kwargs.get("closure")
     return closure if callable(closure) else None
+
+
+def _left_out(optimizer):
+    """Whether a gradient scaler had told a fused optimizer, which looks itself, that it met infinities."""
+    found = getattr(optimizer, "found_inf", None)
+    return isinstance(found, torch.Tensor) and bool(found)
 
 
 def normal(name):

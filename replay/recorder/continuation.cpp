@@ -42,6 +42,8 @@ std::optional<std::uint64_t> step_that_follows(const RunReader& run, const Diges
 // Of the optimizer's state there is a digest at every 16th step, at anchors and where a segment begins.
 std::string optimizer_sentence(const RunReader& run, std::uint64_t first_step, const protocol::Start& start) {
   if (first_step == 0) return "";
+  const bool never_had_any = run.layout(first_step - 1).of(Lane::optimizer).empty();  // SGD without momentum
+  if (!start.optimizer_in && never_had_any) return "";
   if (!start.optimizer_in) return " Its optimizer holds no state: what it had learned was not restored.";
   const std::uint64_t last = first_step - 1;
   const Digest not_there;

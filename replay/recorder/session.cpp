@@ -40,6 +40,19 @@ std::string named(const std::vector<std::string>& tensors) {
   return text;
 }
 
+// ", first in batch": the lane, in causal order, that both hold and that differs. Empty where it cannot be told.
+std::string where_it_parts(const StepSource& earlier, const StepRecord& record) try {
+  const StepRecord before = earlier.record(record.step);
+  for (const Lane lane : all_lanes) {
+    const LaneRecord &a = before.of(lane), &b = record.of(lane);
+    const bool comparable = a.status == LaneStatus::captured && b.status == LaneStatus::captured;
+    if (comparable && a.digest != b.digest) return fmt::format(", first in {}", name(lane));
+  }
+  return "";
+} catch (const BrokenInput&) {
+  return "";
+}
+
 std::uint64_t bytes_of(const Column& column) {
   std::uint64_t elements = 1;
   if (column.shape)
@@ -127,9 +140,10 @@ bool Session::parts_here(const StepRecord& record) {
 
 void Session::compare_overlap(const StepRecord& record) {
   if (!overlap_ || !parts_here(record)) return;
-  overlap_.reset();
+  const std::string where = where_it_parts(*std::exchange(overlap_, nullptr), record);
   tell("resume", record.step,
-       fmt::format("Step {} is the first that differs from the earlier recording of the same steps.", record.step));
+       fmt::format("Step {} is the first that differs from the earlier recording of the same steps{}.", record.step,
+                   where));
 }
 
 }  // namespace samestep
