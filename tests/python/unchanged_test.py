@@ -1,0 +1,230 @@
+"""Recording changes nothing: weights, output, exit code and compiled graphs of a program are those that it has without.
+
+Every program of programs/ runs with and without `samestep record` under the same pins and leaves a digest of all that it
+trained (LEAVE_WEIGHTS, put in its way by a user's own sitecustomize, so that it is tested as well). Besides: programs
+that end badly, that look at or replace what the hooks use, that start processes, and ways of starting Python.
+"""
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+import unittest
+
+from recording import HERE, PACKAGE, SAMESTEP, RecordingTest, at_once, python, surroundings
+
+PROGRAMS = pathlib.Path(HERE, "programs")
+UNSEEDED = {"unseeded", "clock_seeded"}
+# What a launch pins; the plain run gets the same. A processor's own branch of ATen is what torch takes by itself.
+PINS = {"PYTHONHASHSEED": "0"}
+
+LEAVE_WEIGHTS = '''
+import atexit, builtins, hashlib, os, sys
+
+kept, plain_import, main = [], builtins.__import__, os.getpid()
+
+def keeping_import(*args, **kwargs):
+    module = plain_import(*args, **kwargs)
+    torch = sys.modules.get("torch")
+    if hasattr(torch, "compile"):
+        builtins.__import__ = plain_import
+        hook = torch.nn.modules.module.register_module_parameter_registration_hook
+        hook(lambda module, name, parameter: kept.append(parameter))
+    return module
+
+def leave():
+    import torch
+    distinct = {id(p): p.detach().contiguous().reshape(-1).view(torch.uint8) for p in kept if p is not None}
+    with open(os.environ["LEAVE_WEIGHTS"], "w") as file:
+        for tensor in distinct.values():
+            file.write(hashlib.sha256(tensor.numpy().tobytes()).hexdigest() + chr(10))
+
+if os.environ.get("LEAVE_WEIGHTS"):
+    builtins.__import__ = keeping_import
+    atexit.register(lambda: os.getpid() == main and leave())
+'''
+
+TRAIN = '''
+import torch
+torch.manual_seed(0)
+model = torch.nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+def step():
+    loss = model(torch.randn(8, 3)).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+'''
+
+
+class Unchanged(RecordingTest):
+    def script(self, text, name="script.py"):
+        path = self.folder / name
+        path.write_text(TRAIN + textwrap.dedent(text))
+        return path
+
+    def both(self, *command, code=0, **more):
+        """The command's ends without and with a recorder."""
+        return at_once(lambda: self.plain(*command, code=code, **PINS, **more),
+                       lambda: self.record("run", *command, code=code, **PINS, **more))
+
+    def assert_unchanged(self, command, steps, code=0, **more):
+        plain, recorded = self.both(*command, code=code, **more)
+        self.assertEqual(recorded.stdout, plain.stdout)
+        self.assertEqual(self.inspect("run")["steps"], steps)
+        return plain, recorded
+
+    # --- ends
+
+    def test_raises(self):
+        script = self.script("for _ in range(3): step()\nprint('before')\nraise ValueError('no more')")
+        plain, recorded = self.assert_unchanged(python(script), 3, code=1)
+        self.assertIn("ValueError: no more", recorded.stderr)
+        self.assertTrue(plain.stderr.strip() in recorded.stderr, recorded.stderr)
+
+    def test_exits_with_a_code(self):
+        self.assert_unchanged(python(self.script("import sys\nfor _ in range(3): step()\nprint('bye')\nsys.exit(3)")), 3, code=3)
+
+    def test_exits_at_once(self):
+        script = self.script("import os\nfor _ in range(3): step()\nprint('bye', flush=True)\nos._exit(4)")
+        self.assert_unchanged(python(script), 3, code=4)
+
+    def signalled(self, number, *words):
+        """How a command ends that is sent a signal, as a terminal or a scheduler does, once it says that it waits."""
+        process = subprocess.Popen([str(word) for word in words], cwd=self.folder, env=surroundings(), text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), "waiting\n")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+        return (process.returncode if process.returncode >= 0 else 128 - process.returncode), errors
+
+    def assert_signal_unchanged(self, number):
+        script = python(self.script("import time\nfor _ in range(3): step()\nprint('waiting', flush=True)\ntime.sleep(300)"))
+        record = (SAMESTEP, "record", "--run", self.folder / "run", "--")
+        (code, said), (recorded_code, recorded_said) = at_once(lambda: self.signalled(number, *script),
+                                                               lambda: self.signalled(number, *record, *script))
+        self.assertEqual(recorded_code, code)
+        self.assertIn("".join(said.splitlines()[-1:]), recorded_said)
+        self.assertEqual(self.inspect("run")["steps"], 3)
+
+    def test_interrupted_from_the_keyboard(self):
+        self.assert_signal_unchanged(signal.SIGINT)
+
+    def test_terminated(self):
+        self.assert_signal_unchanged(signal.SIGTERM)
+
+    def test_killed(self):
+        script = self.script("import os\nfor _ in range(3): step()\nprint('bye', flush=True)\nos.kill(os.getpid(), 9)")
+        plain = self.plain(*python(script), code=-9)
+        recorded = self.record("run", *python(script), code=128 + 9)
+        self.assertEqual(recorded.stdout, plain.stdout)
+        self.assertEqual(self.inspect("run")["steps"], 3)
+
+    # --- programs that meddle
+
+    def test_reads_our_variables(self):
+        script = self.script("""
+            import os
+            for name in [name for name in os.environ if name.startswith("SAMESTEP_")]: del os.environ[name]
+            for _ in range(3): step()
+            print(len(os.environ) > 0)
+            """)
+        self.assert_unchanged(python(script), 3)
+
+    def test_replaces_hooks(self):
+        script = self.script("""
+            import sys
+            sys.excepthook = lambda kind, value, trace: print("my own:", value)
+            plain_step, plain_call, plain_backward = torch.optim.SGD.step, torch.nn.Module.__call__, torch.autograd.backward
+            calls = []
+            torch.optim.SGD.step = lambda self, *a, **k: (calls.append("step"), plain_step(self, *a, **k))[1]
+            torch.nn.Module.__call__ = lambda self, *a, **k: (calls.append("call"), plain_call(self, *a, **k))[1]
+            torch.autograd.backward = lambda *a, **k: (calls.append("backward"), plain_backward(*a, **k))[1]
+            for _ in range(3): step()
+            print(calls)
+            raise ValueError("caught")
+            """)
+        self.assert_unchanged(python(script), 3, code=1)
+
+    # --- processes
+
+    def test_forks(self):
+        script = self.script("""
+            import multiprocessing
+            def work(queue): queue.put(model(torch.ones(1, 3)).item())
+            step()
+            context = multiprocessing.get_context("fork")
+            queue = context.Queue()
+            workers = [context.Process(target=work, args=(queue,)) for _ in range(2)]
+            for worker in workers: worker.start()
+            print([f"{queue.get():.6f}" for _ in workers])
+            for worker in workers: worker.join()
+            step()
+            """)
+        self.assert_unchanged(python(script), 2)
+
+    def test_spawns(self):
+        script = self.folder / "script.py"
+        script.write_text("import torch, multiprocessing\n"
+                          "def work(queue): queue.put(torch.ones(3).sum().item())\n"
+                          "if __name__ == '__main__':\n" + textwrap.indent(TRAIN, "    ") + textwrap.indent(textwrap.dedent("""
+            step()
+            context = multiprocessing.get_context("spawn")
+            queue = context.Queue()
+            worker = context.Process(target=work, args=(queue,))
+            worker.start()
+            print(queue.get())
+            worker.join()
+            step()
+            """), "    "))
+        self.assert_unchanged(python(script), 2)
+
+    # --- ways of starting
+
+    def test_started_as_a_module(self):
+        self.script("for _ in range(3): step()\nimport sys\nprint(__name__, len(sys.argv))", "my_training.py")
+        path = f"{PACKAGE}:{self.folder}"
+        self.assert_unchanged(python("-m", "my_training", "--rate", "1"), 3, PYTHONPATH=path)
+
+    def test_started_by_a_shell_script(self):
+        script = self.script("for _ in range(3): step()\nprint('trained')")
+        shell = self.folder / "run.sh"
+        shell.write_text(f'set -e\n"{sys.executable}" -c "print(1)"\n"{sys.executable}" "{script}"\necho done\n')
+        self.assert_unchanged(("bash", shell), 3)
+
+    def test_keeps_the_users_own_start_up(self):
+        own = self.folder / "own"
+        own.mkdir()
+        (own / "sitecustomize.py").write_text("import builtins\nbuiltins.mine = 'from my sitecustomize'\n")
+        (own / "startup.py").write_text("print('only when interactive')\n")
+        script = self.script("import os\nfor _ in range(3): step()\nprint(mine, os.environ['PYTHONSTARTUP'] != '')")
+        plain, _ = self.assert_unchanged(python(script), 3, PYTHONPATH=f"{PACKAGE}:{own}",
+                                         PYTHONSTARTUP=str(own / "startup.py"))
+        self.assertEqual(plain.stdout, "from my sitecustomize True\n")
+
+    # --- weights
+
+    def weights(self, name):
+        own = self.folder / "own"
+        own.mkdir()
+        (own / "sitecustomize.py").write_text(LEAVE_WEIGHTS)
+        program, path = python(PROGRAMS / f"{name}.py"), f"{PACKAGE}:{own}"
+        left = [self.folder / "plain.txt", self.folder / "recorded.txt"]
+        pins = PINS | {"PYTHONPATH": path}
+        plain, recorded = at_once(lambda: self.plain(*program, LEAVE_WEIGHTS=str(left[0]), **pins),
+                                  lambda: self.record("run", *program, LEAVE_WEIGHTS=str(left[1]), **pins))
+        self.assertEqual(recorded.stdout, plain.stdout)
+        self.assertTrue(name == "bare_tensors" or left[0].read_text())
+        self.assertEqual(left[1].read_text(), left[0].read_text())
+
+
+def add_tests():
+    for program in sorted(PROGRAMS.glob("*.py")):
+        if program.stem not in UNSEEDED:
+            setattr(Unchanged, f"test_weights_of_{program.stem}", lambda self, name=program.stem: self.weights(name))
+
+
+add_tests()
+
+if __name__ == "__main__":
+    unittest.main()
