@@ -45,7 +45,7 @@ def _wrap_optimizers(moments):
     def profile_hook_step(step):
         @functools.wraps(step)
         def innermost(self, *args, **kwargs):
-            if not moments.on() or torch.compiler.is_compiling():
+            if torch.compiler.is_compiling() or not moments.on():
                 return step(self, *args, **kwargs)
             return moments.update(step, self, args, kwargs)
 

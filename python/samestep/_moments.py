@@ -14,7 +14,7 @@ import weakref
 import torch
 
 from samestep import _entropy, _native, _optimizers, _reachable
-from samestep._by_hand import ByHand
+from samestep._by_hand import ByHand, HandWritten
 from samestep._roots import Roots
 from samestep._tensors import plain, tensors_in
 
@@ -77,8 +77,15 @@ class Moments:
         return [(number, known()) for number, known in enumerate(self.optimizers) if known() is not None]
 
     def owned(self):
-        owned = {id(p) for _, optimizer in self.living() for group in optimizer.param_groups for p in group["params"]}
-        return owned or self.by_hand.owned()
+        if self.by_hand.active():
+            return self.by_hand.owned()
+        return {
+            id(parameter)
+            for _, optimizer in self.living()
+            if not isinstance(optimizer, HandWritten)
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        }
 
     def register(self, optimizer):
         if any(known is optimizer for _, known in self.living()):

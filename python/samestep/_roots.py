@@ -112,7 +112,7 @@ class Roots:
 
         @functools.wraps(inherited)
         def __call__(self, *args, **kwargs):
-            if not torch.compiler.is_compiling() and not roots._passes() and roots._is_root(self):
+            if not roots._passes() and (roots._watching or roots._is_root(self)):
                 return roots._called(inherited, self, args, kwargs)
             return inherited(self, *args, **kwargs)
 

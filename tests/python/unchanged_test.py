@@ -146,6 +146,52 @@ class Unchanged(RecordingTest):
             """)
         self.assert_unchanged(python(script), 3, code=1)
 
+    # --- torch.compile
+
+    def test_compiles_as_much_as_without(self):
+        script = self.script("""
+            import torch._dynamo
+            from torch import nn
+            class Block(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.layer, self.norm = nn.Linear(3, 3), nn.LayerNorm(3)
+                def forward(self, x): return self.norm(self.layer(x)).relu()
+            def two(): return nn.Sequential(Block(), Block())
+            def compiled(f): return torch.compile(f, backend="eager")
+            def tell(what):
+                counted = torch._dynamo.utils.counters
+                print(what, counted["stats"]["unique_graphs"], counted["stats"]["calls_captured"], dict(counted["graph_break"]))
+                torch._dynamo.reset()
+                counted.clear()
+            def train(model, updates, call=None):
+                for _ in range(3):
+                    (call or model)(torch.randn(4, 3)).pow(2).mean().backward()
+                    updates(model)
+            def by_hand(model):
+                with torch.no_grad():
+                    for p in model.parameters(): p.sub_(p.grad)
+                model.zero_grad()
+            del optimizer
+            early = compiled(two())
+            early(torch.ones(4, 3)); early.eval()
+            with torch.no_grad(): early(torch.ones(4, 3))
+            tell("before anything is trained")
+            model = two(); model.compile(backend="eager")
+            train(model, by_hand)
+            tell("by hand")
+            for inner in (0, 1):
+                model = two(); model[inner] = compiled(model[inner])
+                sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+                train(model, lambda _: (sgd.step(), sgd.zero_grad()))
+                tell(f"layer {inner} of a class seen before")
+            model = two()
+            adam = torch.optim.Adam(model.parameters())
+            train(model, lambda _: (adam.step(), adam.zero_grad()), compiled(lambda x: model(x)))
+            tell("a function")
+            """)
+        self.assert_unchanged(python(script), 9)
+
     # --- processes
 
     def test_forks(self):
