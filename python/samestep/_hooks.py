@@ -111,7 +111,9 @@ def _wrap_scaler(moments):
 
     @functools.wraps(step)
     def noted_step(self, optimizer, *args, **kwargs):
-        moments.guarded(moments.scale, self)
+        if moments.on() and self.is_enabled():
+            # Read as the program reads: a replay that leaves out computing is given what was read then.
+            moments.guarded(moments.hyper, "scaler.scale", self.get_scale())
         return step(self, optimizer, *args, **kwargs)
 
     @functools.wraps(original)

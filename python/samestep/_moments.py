@@ -204,11 +204,6 @@ class Moments:
         if self.native is not None:
             self.native.hyper(name, float(value))
 
-    def scale(self, scaler):
-        """A gradient scaler is about to let an optimizer step, or not."""
-        if scaler.is_enabled():
-            self.hyper("scaler.scale", scaler.get_scale())
-
     # --- P and O
 
     def before_update(self, update, inside_closure):
@@ -229,7 +224,7 @@ class Moments:
         if self.native.anchor_wanted():
             found = _reachable.tensors(self.held())
             self.native.hand_reached(list(found), [plain(tensor) for tensor in found.values()])
-        self.native.after_update(number, skipped)
+        self.native.after_update(number, skipped or _left_out(update.optimizer))
         if self.native.arrived():
             self.restore()
         if self.mode == _REPLAYING and (self.native.stopped() or not self.native.live()):
@@ -273,7 +268,7 @@ class Moments:
         finally:
             self.updates.pop()
         if not entry.inner and entry.gradients_read:
-            self.guarded(self.after_update, entry, _left_out(optimizer))
+            self.guarded(self.after_update, entry, False)
         return result
 
     def make_step(self, step, optimizer, args, kwargs):
