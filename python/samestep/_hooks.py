@@ -13,7 +13,7 @@ from samestep._moments import Moments
 
 def install():
     moments = Moments()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    moments.warnings.install()
     _wrap_optimizers(moments)
     _wrap_backward(moments)
     _wrap_losses(moments)

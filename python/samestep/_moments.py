@@ -13,9 +13,10 @@ import weakref
 
 import torch
 
-from samestep import _entropy, _native, _optimizers
+from samestep import _entropy, _native, _optimizers, _provenance
 from samestep._roots import Roots
 from samestep._tensors import plain, tensors_in
+from samestep._warnings import DeterminismWarnings
 
 _REPLAYING, _OFF = "replay", "off"
 
@@ -39,6 +40,7 @@ class Moments:
         self.roots = Roots(self.owned, lambda *call: self.guarded(self.forward, *call))
         self.updates = []  # stack of _Update
         self.yielded = None  # what a loader gave last, and no forward pass has claimed
+        self.warnings = DeterminismWarnings()
 
     # --- whether there is anything to do
 
@@ -126,12 +128,15 @@ class Moments:
         self.mode = self.native.open()
         if self.mode == _OFF:
             self.turn_off()
+        else:
+            _provenance.tell(self.native, "start")
 
     # --- F
 
     def forward(self, module, args, kwargs):
         """Before the outermost training call of a root."""
         self.open()
+        self.warnings.attend(self.native)
         self.hand_tables()
         batch, self.yielded = self.yielded or [], None
         seen = {id(tensor) for tensor in batch}
@@ -227,8 +232,13 @@ class Moments:
         sys.stderr.flush()
         os._exit(0)
 
+    def last_words(self):
+        self.warnings.attend(self.native)
+        _provenance.tell(self.native, "end")
+
     def bye(self, by_exception):
         if self.native is not None and os.getpid() == self.pid:
+            self.guarded(self.last_words)
             self.native.bye(by_exception)
         self.turn_off()
 

@@ -13,6 +13,7 @@
 #include "replay/recorder/continuation.h"
 #include "replay/recorder/earlier_ranks.h"
 #include "replay/recorder/file_digests.h"
+#include "replay/recorder/program_code.h"
 #include "replay/recorder/provenance.h"
 #include "replay/recorder/run_directory.h"
 #include "replay/recorder/session.h"
@@ -54,6 +55,7 @@ struct RunRecorder::State {
   // --- the run
   [[nodiscard]] Manifest first_manifest() const;
   void renew_quietly();
+  [[nodiscard]] nlohmann::json revision() const;  // of this session
 
   // --- sessions
   [[nodiscard]] std::uint32_t free_rank(std::uint32_t asked) const;
@@ -76,6 +78,7 @@ struct RunRecorder::State {
   ManifestKeeper manifest;
   AnchorKeeper anchors;
   FileDigests files;
+  ProgramCode code;
   Worker renewals{[this](const std::string& what) {
     terminal.say_once(fmt::format("Renewing the manifest: {}. The training goes on.", what));
   }};
@@ -92,7 +95,8 @@ RunRecorder::State::State(const RecordOptions& given, Terminal& to)
       anchors(run, manifest.copy().run_id,
               {given.anchor_every, given.anchor_share, given.anchor_budget.value_or(default_anchor_budget(run))},
               manifest, terminal),
-      files(given.fresh_digests ? fs::path() : FileDigests::default_cache()) {
+      files(given.fresh_digests ? fs::path() : FileDigests::default_cache()),
+      code(files, given.fresh_digests ? fs::path() : ProgramCode::default_cache()) {
   manifest.change([&](Manifest& now) { ranks = take_up_earlier_ranks(run, now); });
   manifest.renew();
   for (const NamedFile& file : files_of_command(options.argv, options.cwd)) files.add(file.path, file.role);
@@ -124,6 +128,12 @@ void RunRecorder::State::renew_quietly() {
   } catch (const BrokenInput& error) {
     terminal.say_once(fmt::format("{} The training goes on.", error.what()));
   }
+}
+
+nlohmann::json RunRecorder::State::revision() const {
+  const Manifest now = manifest.copy();
+  const nlohmann::json& what = made_here ? now.what : now.what["continued"].back();
+  return what.value("revision", nlohmann::json());
 }
 
 std::uint32_t RunRecorder::State::free_rank(std::uint32_t asked) const {
@@ -207,11 +217,13 @@ void RunRecorder::close(const Ending& ending) {
   state.sessions.clear();
   state.anchors.finish();
   state.renewals.finish();
-  nlohmann::json files = nlohmann::json::array();
-  for (const FileDigest& file : state.files.finish(digest_patience)) files.push_back(to_json(file));
+  nlohmann::json loaded{{"revision", state.revision()}};
+  state.code.describe(loaded, digest_patience);
+  for (const std::string& text : changed_packages(loaded))
+    state.manifest.add({utc_now_ns(), 0, "changed_package", std::nullopt, "", text});
   state.manifest.change([&](Manifest& now) {
     auto& what = state.made_here ? now.what : now.what["continued"].back();
-    what["files"] = std::move(files);
+    what.update(loaded);
     what["ended_ns"] = utc_now_ns();
     what["command_ended"] = ending.text();
   });
@@ -314,6 +326,10 @@ void RunRecorder::on_dump(const Client&, std::uint64_t, Descriptor) {}
 
 void RunRecorder::on_event(const Client& client, const protocol::Notice& notice) {
   state_->sessions.at(client.number).tell_from_client(notice);
+}
+
+void RunRecorder::on_code(const Client&, const protocol::Code& code) {
+  state_->code.add(code);
 }
 
 void RunRecorder::on_gone(const Client& client) {

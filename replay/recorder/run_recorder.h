@@ -51,6 +51,7 @@ class RunRecorder : public Sink {
   void on_anchor(const Client& client, std::uint64_t step, Descriptor file) override;
   void on_dump(const Client& client, std::uint64_t step, Descriptor file) override;
   void on_event(const Client& client, const protocol::Notice& notice) override;
+  void on_code(const Client& client, const protocol::Code& code) override;
   void on_gone(const Client& client) override;
   void on_end(const Client& client, const ClientEnd& end) override;
   void on_tick() override;
