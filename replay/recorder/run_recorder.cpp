@@ -42,6 +42,13 @@ bool is_on_nfs(const fs::path& path) {
   return ::statfs(path.c_str(), &info) == 0 && info.f_type == nfs_magic;
 }
 
+// Only a program that replays can be stopped: it is told that it replays the first steps.
+void ask_to_stop(protocol::Welcome& welcome, std::uint64_t steps) {
+  welcome.mode = protocol::Mode::replay;
+  welcome.to = steps;
+  welcome.lockstep = true;
+}
+
 const char* kind_of(const std::string& end) {
   if (end.starts_with("refused")) return "refused";
   return end.starts_with("killed") ? "kill" : "ended";
@@ -254,6 +261,7 @@ Greeting RunRecorder::on_hello(const Client& client) {
   RankState& rank_state = state.ranks[rank];
   state.anchors.begin(rank);
   greeting.welcome.mode = protocol::Mode::record;
+  if (state.options.stop_after != 0) ask_to_stop(greeting.welcome, state.options.stop_after);
   greeting.welcome.first_step = rank_state.end_step;
   greeting.welcome.ask_start = rank_state.end_step > 0;
   greeting.welcome.anchor_every = state.options.anchor_every;
@@ -310,7 +318,9 @@ protocol::Ack RunRecorder::on_step(const Client& client, StepRecord&& record) {
   ++state.steps;
   session.compare_overlap(record);
   state.mind_log_budget(session);
-  return {record.step, protocol::Ack::Answer::go_on, state.anchors.ask(session.rank())};
+  const bool last = state.options.stop_after != 0 && record.step + 1 >= state.options.stop_after;
+  return {record.step, last ? protocol::Ack::Answer::stop : protocol::Ack::Answer::go_on,
+          state.anchors.ask(session.rank())};
 }
 
 void RunRecorder::on_anchor(const Client& client, std::uint64_t step, Descriptor file) {

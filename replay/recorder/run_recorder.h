@@ -26,6 +26,7 @@ struct RecordOptions {
   std::uint64_t detail_every = 1;
   std::uint64_t log_budget = std::uint64_t{1} << 30;  // bytes of a rank's logs; said once when passed
   bool fresh_digests = false;
+  std::uint64_t stop_after = 0;  // stop the program when so many steps are recorded, as a replay does; 0: never
 };
 
 class RunRecorder : public Sink {
