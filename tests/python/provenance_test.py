@@ -50,6 +50,12 @@ def record_line(name, text):
 
 
 class Provenance(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """One memory of digests: torch alone is gigabytes."""
+        cls.cache = tempfile.TemporaryDirectory(prefix="samestep-provenance-cache-")
+        cls.addClassCleanup(cls.cache.cleanup)
+
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="samestep-provenance-"))
         self.addCleanup(shutil.rmtree, self.folder)
@@ -71,7 +77,7 @@ class Provenance(unittest.TestCase):
 
     def call(self, *words, code=0):
         environment = {**os.environ, "PYTHONPATH": f"{PACKAGE}:{self.packages}", "PYTHONDONTWRITEBYTECODE": "1",
-                       "XDG_CACHE_HOME": str(self.folder / "cache")}
+                       "XDG_CACHE_HOME": self.cache.name}
         done = subprocess.run([str(word) for word in words], cwd=self.elsewhere, env=environment, capture_output=True, text=True,
                               timeout=600)
         if code is not None and done.returncode != code:
