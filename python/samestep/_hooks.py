@@ -14,6 +14,7 @@ from samestep._moments import Moments
 def install():
     moments = Moments()
     moments.warnings.install()
+    torch.set_deterministic_debug_mode("warn")
     _wrap_optimizers(moments)
     _wrap_backward(moments)
     _wrap_losses(moments)

@@ -32,11 +32,9 @@ class DeterminismWarnings:
         self.entry = ("ignore", self, Warning, None, 0)
 
     def install(self):
-        """Turns the mode on, and looks at every warning from here on."""
+        """Looks at every warning from here on. Before Samestep turns the mode on."""
         use = torch.use_deterministic_algorithms
         self.asked_for = torch.are_deterministic_algorithms_enabled()
-        if not self.asked_for:
-            use(True, warn_only=True)
 
         @functools.wraps(use)
         def use_deterministic_algorithms(*args, **kwargs):
