@@ -35,6 +35,7 @@ void add_verbs(CLI::App& app, int& exit_code) {
   samestep::cli::add_replay(app, exit_code);
   samestep::cli::add_diff(app, exit_code);
   samestep::cli::add_inspect(app, exit_code);
+  samestep::cli::add_doctor(app, exit_code);
 }
 
 // One line for a wrong command line, and the object that was asked for.

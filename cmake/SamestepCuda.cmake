@@ -4,6 +4,11 @@ execute_process(
   COMMAND ${SAMESTEP_TOOLS_PYTHON} -c "import importlib.util, pathlib; print(pathlib.Path(list(importlib.util.find_spec('nvidia').submodule_search_locations)[0]) / 'cu13')"
   OUTPUT_VARIABLE SAMESTEP_CUDA_PACKAGES OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 find_program(SAMESTEP_NVCC nvcc HINTS ${SAMESTEP_CUDA_PACKAGES}/bin PATHS /usr/local/cuda/bin)
+if(NOT SAMESTEP_NVCC AND SAMESTEP_CUDA STREQUAL "AUTO")
+  message(STATUS "No CUDA compiler: without the CUDA kernels")
+  set(SAMESTEP_CUDA OFF)
+  return()
+endif()
 if(NOT SAMESTEP_NVCC)
   message(FATAL_ERROR "No CUDA compiler. Run scripts/setup.sh (it takes nvidia-cuda-nvcc from PyPI), install a CUDA 13 "
                       "toolkit, or pass -DSAMESTEP_CUDA=OFF.")

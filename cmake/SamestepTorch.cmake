@@ -1,10 +1,17 @@
 # The LibTorch inside the `torch` package of SAMESTEP_PYTHON, as imported targets of our own: the wheel's
 # find_package(Torch) insists on a matching CUDA toolkit even where no CUDA is used.
-execute_process(
-  COMMAND ${SAMESTEP_PYTHON} -c "import importlib.util, importlib.metadata, pathlib; print(pathlib.Path(importlib.util.find_spec('torch').origin).parent, importlib.metadata.version('torch'), sep=';')"
-  OUTPUT_VARIABLE SAMESTEP_TORCH_FOUND OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
-if(failed)
-  message(FATAL_ERROR "No torch in ${SAMESTEP_PYTHON}. Run scripts/setup.sh, or pass -DSAMESTEP_PYTHON=/path/to/python with torch 2.11 to 2.15.")
+#
+# SAMESTEP_TORCH_DIR and SAMESTEP_TORCH_VERSION, given together, are taken as they are: a wheel is built inside an
+# isolation where no Python can say them.
+if(SAMESTEP_TORCH_DIR AND SAMESTEP_TORCH_VERSION)
+  set(SAMESTEP_TORCH_FOUND "${SAMESTEP_TORCH_DIR};${SAMESTEP_TORCH_VERSION}")
+else()
+  execute_process(
+    COMMAND ${SAMESTEP_PYTHON} -c "import importlib.util, importlib.metadata, pathlib; print(pathlib.Path(importlib.util.find_spec('torch').origin).parent, importlib.metadata.version('torch'), sep=';')"
+    OUTPUT_VARIABLE SAMESTEP_TORCH_FOUND OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "No torch in ${SAMESTEP_PYTHON}. Run scripts/setup.sh, or pass -DSAMESTEP_PYTHON=/path/to/python with torch 2.11 to 2.15.")
+  endif()
 endif()
 list(GET SAMESTEP_TORCH_FOUND 0 SAMESTEP_TORCH_DIR)
 list(GET SAMESTEP_TORCH_FOUND 1 SAMESTEP_TORCH_VERSION)

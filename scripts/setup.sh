@@ -92,7 +92,7 @@ if [ -z "${SAMESTEP_PYTHON:-}" ]; then
   cmake --install build/release --component python --strip \
     --prefix "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" >>build-setup.log
 else
-  say "$torch_python is left as it is; to record Python scripts with it: cmake --install build/release --component python --prefix ITS-SITE-PACKAGES"
+  say "$torch_python is left as it is; to record Python scripts with it: $torch_python -m pip install $root"
 fi
 "$venv/bin/python" scripts/fetch_data.py "$venv/share/samestep"
 rm -f build-setup.log

@@ -1,7 +1,7 @@
 // torch.classes.samestep.Recording: one training process's recording, driven by the hooks of
-// python/samestep/_hooks.py and _moments.py. Python calls, for each step: forward (F, once a micro-batch), loss, before_update (P),
-// after_update (O). What capture asks of weights and optimizers it asks of what was handed over last; the hooks hand it
-// over again where it has changed.
+// python/samestep/_hooks.py and _moments.py. Python calls, for each step: forward (F, once a micro-batch), loss,
+// before_update (P), after_update (O). What capture asks of weights and optimizers it asks of what was handed over
+// last; the hooks hand it over again where it has changed.
 #include <torch/custom_class.h>
 #include <torch/torch.h>
 
@@ -200,6 +200,16 @@ class PythonRecording : public torch::CustomClassHolder {
     return flags;
   }
 
+  // What is imported, where installed packages lie, and the script; `moment` is "start" or "end".
+  void code(const std::string& moment, const std::string& script, const Names& module_names, const Names& module_paths,
+            const Names& search_path) {
+    TORCH_CHECK(module_names.size() == module_paths.size(), "as many names as paths");
+    if (recording_ == nullptr) return;
+    protocol::Code code{moment, script, {}, {}, search_path};
+    for (std::size_t i = 0; i < module_names.size(); ++i) code.modules.emplace_back(module_names[i], module_paths[i]);
+    recording_->code(std::move(code));
+  }
+
   bool live() const { return recording_ != nullptr && recording_->live(); }
   // A replay has seen what it asked for.
   bool stopped() const { return loop_.stopped || loop_.next >= loop_.end; }
@@ -272,6 +282,7 @@ TORCH_LIBRARY(samestep, library) {
       .def("hand_reached", &PythonRecording::hand_reached)
       .def("restored_reached", &PythonRecording::restored_reached)
       .def("unwritten", &PythonRecording::unwritten)
+      .def("code", &PythonRecording::code)
       .def("live", &PythonRecording::live)
       .def("stopped", &PythonRecording::stopped)
       .def("steps", &PythonRecording::steps)

@@ -2,3 +2,9 @@
 
 A script needs no edit: `samestep record -- python train.py`.
 """
+import sys as _sys
+
+from samestep import _torch
+
+if (_mismatch := _torch.mismatch()) is not None:
+    _sys.stderr.write(f"samestep: {_mismatch}\n")

@@ -14,6 +14,7 @@ from samestep._moments import Moments
 def install(after_import):
     """`after_import(name, then)`: calls `then` when the module has been imported, now if it is there."""
     moments = Moments()
+    moments.warnings.install()
     _pin_determinism(after_import)
     _wrap_optimizers(moments)
     _wrap_backward(moments)

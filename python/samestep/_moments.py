@@ -13,10 +13,11 @@ import weakref
 
 import torch
 
-from samestep import _entropy, _native, _optimizers, _reachable
+from samestep import _entropy, _native, _optimizers, _provenance, _reachable
 from samestep._by_hand import ByHand, HandWritten
 from samestep._roots import Roots
 from samestep._tensors import plain, tensors_in
+from samestep._warnings import DeterminismWarnings
 
 _REPLAYING, _OFF = "replay", "off"
 
@@ -46,6 +47,7 @@ class Moments:
         self.updates = []  # stack of _Update
         self.compiled = False  # torch.compile was called
         self.yielded = None  # what a loader gave last, and no forward pass has claimed
+        self.warnings = DeterminismWarnings()
 
     # --- whether there is anything to do
 
@@ -154,6 +156,8 @@ class Moments:
         self.native.pause_reads()  # as guarded() would have, had there been a recording
         if self.mode == _OFF:
             self.turn_off()
+        else:
+            _provenance.tell(self.native, "start")
 
     def compiles(self):
         """A compiler's kernels go past the operators: they cannot be left out on the way to an anchor."""
@@ -169,6 +173,7 @@ class Moments:
         if not self.by_hand.begins():
             return self.by_hand.given([args, kwargs])
         self.open()
+        self.warnings.attend(self.native)
         self.hand_tables()
         batch = self.claim_yielded()
         seen = {id(tensor) for tensor in batch}
@@ -326,10 +331,15 @@ class Moments:
         sys.stderr.flush()
         os._exit(0)
 
+    def last_words(self):
+        self.warnings.attend(self.native)
+        _provenance.tell(self.native, "end")
+
     def bye(self, by_exception):
         if not by_exception:
             self.guarded(self.by_hand.finish)
         if self.native is not None and os.getpid() == self.pid:
+            self.guarded(self.last_words)
             self.native.bye(by_exception)
         self.turn_off()
 

@@ -4,17 +4,20 @@ import pathlib
 
 import torch
 
-from samestep import _entropy
+from samestep import _entropy, _torch
 
 LIBRARY = pathlib.Path(__file__).with_name("libsamestep_python.so")
 
 
 def new_recording():
     """A fresh torch.classes.samestep.Recording. Raises ImportError where the library does not fit this torch."""
+    if (mismatch := _torch.mismatch()) is not None:
+        raise ImportError(mismatch)
     try:
         torch.classes.load_library(str(LIBRARY))
     except OSError as error:
-        raise ImportError(f"{LIBRARY.name} was built for another torch than {torch.__version__} ({error})") from None
+        raise ImportError(f"{LIBRARY.name} does not fit torch {torch.__version__} ({error}); "
+                          f"type in samestep's source folder: {_torch.INSTALL}") from None
     return torch.classes.samestep.Recording()
 
 

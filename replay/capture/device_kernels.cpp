@@ -15,11 +15,18 @@ namespace {
 
 constexpr const char* file_name = "libsamestep_cuda.so";
 
+// The folder of the shared object that this code is part of: the Python package's.
+std::filesystem::path own_folder() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&own_folder), &info) == 0 || info.dli_fname == nullptr) return {};
+  return std::filesystem::path(info.dli_fname).parent_path();
+}
+
 std::vector<std::string> candidates() {
   if (const char* named = std::getenv("SAMESTEP_CUDA_LIBRARY"); named != nullptr) return {named};
   std::error_code none;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
-  return {program / file_name, program / ".." / "lib" / file_name, file_name};
+  return {own_folder() / file_name, program / file_name, program / ".." / "lib" / file_name, file_name};
 }
 
 void* open_library() {

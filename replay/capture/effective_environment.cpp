@@ -154,24 +154,6 @@ std::string program_name() {
   return name;
 }
 
-// The program, and every file whose code is mapped.
-std::vector<std::string> mapped_files() {
-  std::set<std::string> files;
-  std::error_code none;
-  if (const auto self = std::filesystem::read_symlink("/proc/self/exe", none); !none) files.insert(self);
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    std::istringstream fields(line);
-    std::string range, permissions, offset, device, inode, path;
-    fields >> range >> permissions >> offset >> device >> inode >> std::ws;
-    std::getline(fields, path);
-    if (path.starts_with('/') && permissions.find('x') != std::string::npos && !path.ends_with(" (deleted)")) {
-      files.insert(path);
-    }
-  }
-  return {files.begin(), files.end()};
-}
-
 }  // namespace
 
 Settings effective_settings() {
@@ -247,6 +229,23 @@ DeterminismPins::~DeterminismPins() {
   context.setDeterministicFillUninitializedMemory(fill_);
   if (tf32_) context.setAllowTF32CuDNN(true);
   context.setBenchmarkCuDNN(benchmark_);
+}
+
+std::vector<std::string> mapped_files() {
+  std::set<std::string> files;
+  std::error_code none;
+  if (const auto self = std::filesystem::read_symlink("/proc/self/exe", none); !none) files.insert(self);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream fields(line);
+    std::string range, permissions, offset, device, inode, path;
+    fields >> range >> permissions >> offset >> device >> inode >> std::ws;
+    std::getline(fields, path);
+    if (path.starts_with('/') && permissions.find('x') != std::string::npos && !path.ends_with(" (deleted)")) {
+      files.insert(path);
+    }
+  }
+  return {files.begin(), files.end()};
 }
 
 protocol::Hello describe_process() {

@@ -47,6 +47,9 @@ class DeterminismPins {
 // The hello of this process: the lane `environment`, rank, program and mapped files.
 [[nodiscard]] protocol::Hello describe_process();
 
+// The program itself and every file whose code is mapped, by path.
+[[nodiscard]] std::vector<std::string> mapped_files();
+
 // Bytes: resident at most so far; reserved on all devices at most so far.
 [[nodiscard]] std::uint64_t peak_memory();
 [[nodiscard]] std::uint64_t peak_device_memory();

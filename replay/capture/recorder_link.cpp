@@ -147,6 +147,10 @@ void RecorderLink::notice(const protocol::Notice& notice) {
   send(Type::event, protocol::encode(notice));
 }
 
+void RecorderLink::code(const protocol::Code& code) {
+  send(Type::code, protocol::encode(code));
+}
+
 void RecorderLink::bye(const std::string& how) {
   send(Type::bye, protocol::encode(protocol::Bye{how, sent_}));
   const auto deadline = Clock::now() + farewell;

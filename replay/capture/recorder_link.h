@@ -41,6 +41,7 @@ class RecorderLink {
   void step(std::uint64_t number, std::span<const std::byte> record);
   void file(protocol::Type type, std::uint64_t step, int descriptor);
   void notice(const protocol::Notice& notice);
+  void code(const protocol::Code& code);
   // Waits a while for the outstanding acknowledgements: a connection closed with unread answers looks broken.
   void bye(const std::string& how);
 

@@ -559,4 +559,10 @@ void Recording::notice(const std::string& kind, const std::string& text, std::op
   if (live()) link_->notice({kind, step, "", text});
 }
 
+void Recording::code(protocol::Code code) {
+  if (!live()) return;
+  code.libraries = mapped_files();
+  link_->code(code);
+}
+
 }  // namespace samestep::capture

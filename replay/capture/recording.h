@@ -70,6 +70,8 @@ class Recording {
   void note_idle_iteration();
   // Something worth telling, of a kind that Event (replay/run/manifest.h) names.
   void notice(const std::string& kind, const std::string& text, std::optional<std::uint64_t> step = std::nullopt);
+  // The code that the program has loaded; the mapped shared objects are added here.
+  void code(protocol::Code code);
 
  private:
   Recording(TrainingProgram program, Loop& loop, std::unique_ptr<RecorderLink> link);

@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "replay/compare/loaded_code.h"
 #include "replay/run/format.h"
 
 namespace samestep {
@@ -52,11 +53,14 @@ void add_file(Values& files, const std::string& path, const nlohmann::json& entr
   if (bytes.is_string()) files[path] = bytes.get<std::string>();
 }
 
-// Both forms that lists of files take: [{"path", "digest", ...}] and {path: digest or {"digest", ...}}.
-Values files_of(const nlohmann::json& json) {
+// Both forms that lists of files take: [{"path", "digest", ...}] and {path: digest or {"digest", ...}}. Not those that
+// are compared as modules, nor those of the distributions in `renewed`.
+Values files_of(const nlohmann::json& json, const std::set<std::string>& renewed) {
   Values files;
   if (json.is_array()) {
     for (const auto& entry : json) {
+      const nlohmann::json& owner = field(entry, "distribution");
+      if (is_module(entry) || (owner.is_string() && renewed.contains(owner.get<std::string>()))) continue;
       if (field(entry, "path").is_string()) add_file(files, entry["path"].get<std::string>(), entry);
     }
   } else if (json.is_object()) {
@@ -219,6 +223,8 @@ void weigh_divergence(Verdict& verdict, const std::vector<std::string>& settings
 }  // namespace
 
 std::string describe(const EnvironmentDifference& difference) {
+  if (difference.kind == Kind::loaded)
+    return fmt::format("{} was loaded in the {} only", difference.item, difference.b == none ? "first" : "second");
   if (difference.kind != Kind::file) {
     return fmt::format("{}: {} against {}", difference.item, difference.a, difference.b);
   }
@@ -256,7 +262,9 @@ std::vector<EnvironmentDifference> environment_differences(const Surroundings& a
   compare_settings(found, pins_a, pins_b);
   compare_settings(found, machine_of(a), machine_of(b));
   compare_flags(found, processor_flags(a), processor_flags(b));
-  compare_files(found, files_of(field(a.what, "files")), files_of(field(b.what, "files")));
+  const std::set<std::string> renewed = renewed_distributions(a.what, b.what);
+  compare_files(found, files_of(field(a.what, "files"), renewed), files_of(field(b.what, "files"), renewed));
+  add_differences(found, code_differences(a.what, b.what));
   compare_values(found, Kind::told, told_of(a.what), told_of(b.what), false);
   return found;
 }
@@ -298,6 +306,7 @@ void weigh_environment(Verdict& verdict, const std::vector<EnvironmentDifference
   if (verdict.outcome != Outcome::diverged) return;
   verdict.suspects.insert(verdict.suspects.end(), files.begin(), files.end());
   verdict.suspects.insert(verdict.suspects.end(), settings.begin(), settings.end());
+  for (std::string& text : described(differences, Kind::loaded)) verdict.suspects.push_back(std::move(text));
   for (std::string& text : described(differences, Kind::told)) verdict.suspects.push_back(std::move(text));
   if (verdict.cause != Cause::ended) weigh_divergence(verdict, settings, ignore_environment);
 }

@@ -16,6 +16,7 @@ struct EnvironmentDifference {
     setting,  // processor, instruction set, threads, pins, library versions, GPU, driver: excuses unequal bits
     file,     // same path or name, other bytes (code, configuration, data, library): a suspect, excuses nothing
     told,     // told, but neither: the command, the revision
+    loaded,   // code that one side alone had loaded: a suspect where they part, else not worth a word
   };
   Kind kind = Kind::setting;
   std::string item;  // "threads.intra", "/home/a/train.py"

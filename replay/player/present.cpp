@@ -40,7 +40,8 @@ std::string change_of(const nlohmann::json& file) {
 Present::Present(const nlohmann::json& recorded, const Command& command)
     : recorded_(recorded),
       what_(describe_run(command.launch.argv, folder_of(command), command.pins)),
-      digests_(FileDigests::default_cache()) {
+      digests_(FileDigests::default_cache()),
+      code_(digests_, ProgramCode::default_cache()) {
   for (const NamedFile& file : files_of_command(command.launch.argv, folder_of(command))) {
     command_files_.push_back(file.path);
     digests_.add(file.path, file.role);
@@ -67,8 +68,8 @@ std::vector<std::string> Present::changes() const {
 Surroundings Present::surroundings(const Findings& findings) {
   for (const std::string& file : findings.files) digests_.add(file, "library");
   Surroundings now{what_, findings.environment};
-  now.what["files"] = nlohmann::json::array();
-  for (const FileDigest& file : digests_.finish(patience)) now.what["files"].push_back(to_json(file));
+  for (const protocol::Code& code : findings.code) code_.add(code);
+  code_.describe(now.what, patience);
   return now;
 }
 

@@ -5,6 +5,7 @@
 #include "replay/player/command.h"
 #include "replay/player/watch.h"
 #include "replay/recorder/file_digests.h"
+#include "replay/recorder/program_code.h"
 
 namespace samestep {
 
@@ -26,6 +27,7 @@ class Present {
   nlohmann::json what_;
   std::vector<std::string> command_files_;
   FileDigests digests_;
+  ProgramCode code_;
 };
 
 }  // namespace samestep

@@ -168,6 +168,11 @@ void Watch::on_event(const Client& client, const protocol::Notice& notice) {
   if (client.number == followed_ && findings_.notices.size() < enough) findings_.notices.push_back(notice);
 }
 
+void Watch::on_code(const Client& client, const protocol::Code& code) {
+  constexpr std::size_t enough = 8;
+  if (client.number == followed_ && findings_.code.size() < enough) findings_.code.push_back(code);
+}
+
 // A session that was told to stop closed itself, but not because the program had done all its steps.
 std::string Watch::saved_ending(const ClientEnd& end) const {
   if (end.how != "closed") return end.how;

@@ -35,6 +35,7 @@ struct Findings {
   bool connected = false;
   nlohmann::json environment = nlohmann::json::object();  // of the session's hello
   std::vector<std::string> files;                         // mapped by the program
+  std::vector<protocol::Code> code;                       // that it told of
   std::optional<Difference> difference;                   // the first
   std::uint64_t compared = 0;                             // asked steps compared
   std::uint64_t warm_up = 0;                              // steps before them compared
@@ -63,6 +64,7 @@ class Watch : public Sink {
   void on_anchor(const Client& client, std::uint64_t step, Descriptor file) override;
   void on_dump(const Client& client, std::uint64_t step, Descriptor file) override;
   void on_event(const Client& client, const protocol::Notice& notice) override;
+  void on_code(const Client& client, const protocol::Code& code) override;
   void on_end(const Client& client, const ClientEnd& end) override;
   void on_tick() override;
 

@@ -149,6 +149,8 @@ void Dispatch::obey(Peer& peer, const Frame& frame, Descriptor file) {
       return tensors(peer, frame, std::move(file));
     case Type::event:
       return event(peer, frame);
+    case Type::code:
+      return code(peer, frame);
     case Type::bye:
       return bye(peer, frame);
     default:
@@ -185,6 +187,11 @@ void Dispatch::tensors(Peer& peer, const Frame& frame, Descriptor file) {
 void Dispatch::event(Peer& peer, const Frame& frame) {
   const protocol::Notice notice = protocol::decode_notice(frame.text());
   ask_sink([&] { sink_.on_event(peer.client, notice); });
+}
+
+void Dispatch::code(Peer& peer, const Frame& frame) {
+  const protocol::Code code = protocol::decode_code(frame.text());
+  ask_sink([&] { sink_.on_code(peer.client, code); });
 }
 
 void Dispatch::step(Peer& peer, const Frame& frame) {

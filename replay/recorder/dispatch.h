@@ -26,6 +26,7 @@ class Dispatch {
   void start(Peer& peer, const protocol::Frame& frame);
   void layout(Peer& peer, const protocol::Frame& frame);
   void tensors(Peer& peer, const protocol::Frame& frame, Descriptor file);
+  void code(Peer& peer, const protocol::Frame& frame);
   void event(Peer& peer, const protocol::Frame& frame);
   void step(Peer& peer, const protocol::Frame& frame);
   void bye(Peer& peer, const protocol::Frame& frame);

@@ -35,9 +35,10 @@ std::optional<struct stat> regular_file(int descriptor) {
   return info;
 }
 
-std::optional<Digest> digest_of(int descriptor, const std::string& path, const std::atomic<bool>& give_up) {
+std::optional<Digest> digest_of(const FileDigests::Read& read, int descriptor, const std::string& path,
+                                const std::atomic<bool>& give_up) {
   try {
-    return file_digest(descriptor, path, give_up);
+    return read(descriptor, path, give_up);
   } catch (const BrokenInput&) {  // the manifest lists it without a digest
     return std::nullopt;
   }
@@ -52,7 +53,13 @@ nlohmann::json to_json(const FileDigest& file) {
   return json;
 }
 
-FileDigests::FileDigests(std::filesystem::path cache) : cache_(std::move(cache)) {
+FileDigests::FileDigests(std::filesystem::path cache)
+    : FileDigests(std::move(cache),
+                  [](int descriptor, const std::filesystem::path& file, const std::atomic<bool>& give_up) {
+                    return file_digest(descriptor, file, give_up);
+                  }) {}
+
+FileDigests::FileDigests(std::filesystem::path cache, Read read) : cache_(std::move(cache)), read_(std::move(read)) {
   load();
 }
 
@@ -78,7 +85,7 @@ void FileDigests::digest(FileDigest file) {
     const std::string key = identity(*before);
     const auto known = known_.find(key);
     file.cached = known != known_.end();
-    file.digest = file.cached ? known->second : digest_of(descriptor.get(), file.path, give_up_);
+    file.digest = file.cached ? known->second : digest_of(read_, descriptor.get(), file.path, give_up_);
     const auto after = regular_file(descriptor.get());
     if (!after || identity(*after) != key) file.digest.reset();
     if (file.digest) used_[key] = *file.digest;

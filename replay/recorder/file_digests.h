@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -19,7 +20,7 @@ namespace samestep {
 
 struct FileDigest {
   std::string path;
-  std::string role;  // "program", "argument", "library"
+  std::string role;  // "program", "argument", "library", "module"
   std::uint64_t size = 0;
   std::int64_t mtime_ns = 0;
   std::optional<Digest> digest;  // nullopt: could not be read, changed meanwhile, or the time ran out
@@ -29,8 +30,12 @@ struct FileDigest {
 
 class FileDigests {
  public:
-  // `cache`: the file that remembers digests; empty: none is read or written.
+  // Of an open file from where it stands to its end; as file_digest(), BLAKE3, which is the default.
+  using Read = std::function<std::optional<Digest>(int descriptor, const std::filesystem::path& file,
+                                                   const std::atomic<bool>& give_up)>;
+  // `cache`: the file that remembers digests, of one kind alone; empty: none is read or written.
   explicit FileDigests(std::filesystem::path cache);
+  FileDigests(std::filesystem::path cache, Read read);
   ~FileDigests();  // gives up what is not done
 
   // Returns at once. A path given before is not taken twice; what is no regular file is left out.
@@ -47,6 +52,7 @@ class FileDigests {
   void save() const;
 
   std::filesystem::path cache_;
+  Read read_;
   std::mutex mutex_;
   std::set<std::string> taken_;
   std::vector<FileDigest> done_;

@@ -40,7 +40,7 @@ std::uint64_t checksum(std::span<const std::byte> payload) {
 }
 
 bool known(std::uint16_t type) {
-  return (type >= static_cast<std::uint16_t>(Type::hello) && type <= static_cast<std::uint16_t>(Type::bye)) ||
+  return (type >= static_cast<std::uint16_t>(Type::hello) && type <= static_cast<std::uint16_t>(Type::code)) ||
          (type >= static_cast<std::uint16_t>(Type::welcome) && type <= static_cast<std::uint16_t>(Type::ack));
 }
 

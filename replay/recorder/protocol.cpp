@@ -69,6 +69,15 @@ class Fields {
     }
     return list;
   }
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> pairs(const char* field) const {
+    if (!at(field).is_array()) reject(message_, fmt::format("its field '{}' is not a list", field));
+    std::vector<std::pair<std::string, std::string>> list;
+    for (const Json& item : at(field)) {
+      if (!item.is_array() || item.size() != 2) reject(message_, fmt::format("its field '{}' has no pairs", field));
+      list.emplace_back(string_of(field, item[0]), string_of(field, item[1]));
+    }
+    return list;
+  }
   [[nodiscard]] const Json& object(const char* field) const {
     if (!at(field).is_object()) reject(message_, fmt::format("its field '{}' is not an object", field));
     return at(field);
@@ -237,6 +246,43 @@ Notice decode_notice(std::string_view json) {
   if (fields.has("step")) message.step = fields.number("step");
   message.tensor = fields.string("tensor");
   message.text = fields.string("text");
+  return message;
+}
+
+std::string encode(const Code& message) {
+  auto modules = Json::array();
+  for (const auto& [name, path] : message.modules) modules.push_back({name, path});
+  return text_of({{"moment", message.moment},
+                  {"script", message.script},
+                  {"modules", std::move(modules)},
+                  {"libraries", message.libraries},
+                  {"search_path", message.search_path}});
+}
+
+namespace {
+
+void check_paths(const char* what, const std::vector<std::string>& paths, std::size_t most) {
+  if (paths.size() > most)
+    reject("code", fmt::format("it names {} {}, at most {} are taken", paths.size(), what, most));
+  for (const std::string& path : paths)
+    if (path.size() > Code::max_path) reject("code", fmt::format("one of its {} is {} bytes long", what, path.size()));
+}
+
+}  // namespace
+
+Code decode_code(std::string_view json) {
+  const Fields fields("code", json);
+  Code message;
+  message.moment = fields.string("moment");
+  message.script = fields.string("script");
+  message.libraries = fields.strings("libraries");
+  message.search_path = fields.strings("search_path");
+  message.modules = fields.pairs("modules");
+  check_paths("libraries", message.libraries, Code::max_files);
+  check_paths("folders", message.search_path, Code::max_folders);
+  std::vector<std::string> words{message.moment, message.script};
+  for (const auto& [name, path] : message.modules) words.insert(words.end(), {name, path});
+  check_paths("modules", words, 2 * Code::max_files + 2);
   return message;
 }
 

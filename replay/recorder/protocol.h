@@ -15,13 +15,14 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "replay/run/record.h"
 
 namespace samestep::protocol {
 
-inline constexpr std::uint16_t version = 1;
+inline constexpr std::uint16_t version = 2;
 inline constexpr std::size_t head_size = 24;
 inline constexpr std::uint64_t max_payload = std::uint64_t{1} << 28;
 // A trainer is never more than this many unacknowledged steps ahead (it waits). In a replay it is 1: lockstep, so that
@@ -41,6 +42,7 @@ enum class Type : std::uint16_t {
   event = 6,   // JSON: Notice
   dump = 7,    // JSON: StepNumber (t) and a memfd holding a safetensors file of the step's tensors
   bye = 8,     // JSON: Bye
+  code = 9,    // JSON: Code; after welcome, and once more before bye
   // recorder -> program
   welcome = 64,  // JSON: Welcome, with the anchor's memfd where a replay starts from one
   begin = 65,    // JSON: Begin, the answer to start
@@ -110,6 +112,16 @@ struct Bye {
   std::string how = "closed";  // how the segment ended, as the manifest says it
   std::uint64_t steps = 0;     // that this session has sent
 };
+// The code that a program has loaded, beyond the files of its hello. Names and paths only: the recorder reads the
+// files.
+struct Code {
+  static constexpr std::size_t max_files = 100'000, max_folders = 256, max_path = 4096;
+  std::string moment;                                        // "start" (the first training event) or "end"
+  std::string script;                                        // the program's main file; empty where there is none
+  std::vector<std::pair<std::string, std::string>> modules;  // imported modules: name, path
+  std::vector<std::string> libraries;                        // mapped shared objects
+  std::vector<std::string> search_path;                      // folders where installed distributions may lie
+};
 struct Notice {
   std::string kind;  // see Event in replay/run/manifest.h
   std::optional<std::uint64_t> step;
@@ -126,6 +138,7 @@ struct Notice {
 [[nodiscard]] std::string encode(const StepNumber& message);
 [[nodiscard]] std::string encode(const Bye& message);
 [[nodiscard]] std::string encode(const Notice& message);
+[[nodiscard]] std::string encode(const Code& message);
 [[nodiscard]] Hello decode_hello(std::string_view json);
 [[nodiscard]] Welcome decode_welcome(std::string_view json);
 [[nodiscard]] Start decode_start(std::string_view json);
@@ -134,6 +147,8 @@ struct Notice {
 [[nodiscard]] StepNumber decode_step_number(std::string_view json);
 [[nodiscard]] Bye decode_bye(std::string_view json);
 [[nodiscard]] Notice decode_notice(std::string_view json);
+// Throws for more files or longer paths than Code allows, too.
+[[nodiscard]] Code decode_code(std::string_view json);
 
 struct Frame {
   Type type = Type::hello;

@@ -56,7 +56,7 @@ nlohmann::json job_ids() {
 
 // Optional locks are for git's convenience; without them nothing in the checkout is written.
 std::optional<ProgramOutput> git(const fs::path& cwd, std::vector<std::string> words, std::size_t limit) {
-  std::vector<std::string> argv{"git", "--no-optional-locks", "--no-pager"};
+  std::vector<std::string> argv{"git", "--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false"};
   argv.insert(argv.end(), words.begin(), words.end());
   return output_of(argv, cwd, git_patience, limit);
 }

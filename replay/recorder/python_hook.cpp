@@ -9,7 +9,7 @@ std::optional<fs::path> python_hook() {
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (error) return std::nullopt;
   const fs::path prefix = program.parent_path().parent_path();
-  for (const char* place : {"hook", "share/samestep/hook", "python/samestep/hook"}) {
+  for (const char* place : {"share/samestep/hook", "python/samestep/hook"}) {
     if (fs::is_regular_file(prefix / place / "sitecustomize.py", error)) return prefix / place;
   }
   return std::nullopt;

@@ -8,9 +8,8 @@
 
 namespace samestep {
 
-// Beside this program: in the wheel (samestep/bin/samestep and samestep/hook), in an installation
-// (bin/samestep and share/samestep/hook), in a build folder. Nullopt where there is none: only C++ programs are
-// recorded.
+// Relative to this program: in an installation and in an environment that has the wheel (bin/samestep and
+// share/samestep/hook), in a build folder. Nullopt where there is none: only C++ programs are recorded.
 [[nodiscard]] std::optional<std::filesystem::path> python_hook();
 
 // PYTHONPATH with the hook's folder in front.

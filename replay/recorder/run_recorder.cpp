@@ -13,6 +13,7 @@
 #include "replay/recorder/continuation.h"
 #include "replay/recorder/earlier_ranks.h"
 #include "replay/recorder/file_digests.h"
+#include "replay/recorder/program_code.h"
 #include "replay/recorder/provenance.h"
 #include "replay/recorder/run_directory.h"
 #include "replay/recorder/session.h"
@@ -41,6 +42,13 @@ bool is_on_nfs(const fs::path& path) {
   return ::statfs(path.c_str(), &info) == 0 && info.f_type == nfs_magic;
 }
 
+// Only a program that replays can be stopped: it is told that it replays the first steps.
+void ask_to_stop(protocol::Welcome& welcome, std::uint64_t steps) {
+  welcome.mode = protocol::Mode::replay;
+  welcome.to = steps;
+  welcome.lockstep = true;
+}
+
 const char* kind_of(const std::string& end) {
   if (end.starts_with("refused")) return "refused";
   return end.starts_with("killed") ? "kill" : "ended";
@@ -54,6 +62,7 @@ struct RunRecorder::State {
   // --- the run
   [[nodiscard]] Manifest first_manifest() const;
   void renew_quietly();
+  [[nodiscard]] nlohmann::json revision() const;  // of this session
 
   // --- sessions
   [[nodiscard]] std::uint32_t free_rank(std::uint32_t asked) const;
@@ -77,6 +86,7 @@ struct RunRecorder::State {
   ManifestKeeper manifest;
   AnchorKeeper anchors;
   FileDigests files;
+  ProgramCode code;
   Worker renewals{[this](const std::string& what) {
     terminal.say_once(fmt::format("Renewing the manifest: {}. The training goes on.", what));
   }};
@@ -93,7 +103,8 @@ RunRecorder::State::State(const RecordOptions& given, Terminal& to)
       anchors(run, manifest.copy().run_id,
               {given.anchor_every, given.anchor_share, given.anchor_budget.value_or(default_anchor_budget(run))},
               manifest, terminal),
-      files(given.fresh_digests ? fs::path() : FileDigests::default_cache()) {
+      files(given.fresh_digests ? fs::path() : FileDigests::default_cache()),
+      code(files, given.fresh_digests ? fs::path() : ProgramCode::default_cache()) {
   manifest.change([&](Manifest& now) { ranks = take_up_earlier_ranks(run, now); });
   manifest.renew();
   for (const NamedFile& file : files_of_command(options.argv, options.cwd)) files.add(file.path, file.role);
@@ -125,6 +136,12 @@ void RunRecorder::State::renew_quietly() {
   } catch (const BrokenInput& error) {
     terminal.say_once(fmt::format("{} The training goes on.", error.what()));
   }
+}
+
+nlohmann::json RunRecorder::State::revision() const {
+  const Manifest now = manifest.copy();
+  const nlohmann::json& what = made_here ? now.what : now.what["continued"].back();
+  return what.value("revision", nlohmann::json());
 }
 
 std::uint32_t RunRecorder::State::free_rank(std::uint32_t asked) const {
@@ -213,11 +230,13 @@ void RunRecorder::close(const Ending& ending) {
   state.sessions.clear();
   state.anchors.finish();
   state.renewals.finish();
-  nlohmann::json files = nlohmann::json::array();
-  for (const FileDigest& file : state.files.finish(digest_patience)) files.push_back(to_json(file));
+  nlohmann::json loaded{{"revision", state.revision()}};
+  state.code.describe(loaded, digest_patience);
+  for (const std::string& text : changed_packages(loaded))
+    state.manifest.add({utc_now_ns(), 0, "changed_package", std::nullopt, "", text});
   state.manifest.change([&](Manifest& now) {
     auto& what = state.made_here ? now.what : now.what["continued"].back();
-    what["files"] = std::move(files);
+    what.update(loaded);
     if (!state.seeds.empty()) what["seeds"] = to_json(state.seeds);
     what["ended_ns"] = utc_now_ns();
     what["command_ended"] = ending.text();
@@ -249,6 +268,7 @@ Greeting RunRecorder::on_hello(const Client& client) {
   RankState& rank_state = state.ranks[rank];
   state.anchors.begin(rank);
   greeting.welcome.mode = protocol::Mode::record;
+  if (state.options.stop_after != 0) ask_to_stop(greeting.welcome, state.options.stop_after);
   greeting.welcome.first_step = rank_state.end_step;
   greeting.welcome.ask_start = rank_state.end_step > 0;
   greeting.welcome.anchor_every = state.options.anchor_every;
@@ -305,7 +325,9 @@ protocol::Ack RunRecorder::on_step(const Client& client, StepRecord&& record) {
   ++state.steps;
   session.compare_overlap(record);
   state.mind_log_budget(session);
-  return {record.step, protocol::Ack::Answer::go_on, state.anchors.ask(session.rank())};
+  const bool last = state.options.stop_after != 0 && record.step + 1 >= state.options.stop_after;
+  return {record.step, last ? protocol::Ack::Answer::stop : protocol::Ack::Answer::go_on,
+          state.anchors.ask(session.rank())};
 }
 
 void RunRecorder::on_anchor(const Client& client, std::uint64_t step, Descriptor file) {
@@ -321,6 +343,10 @@ void RunRecorder::on_dump(const Client&, std::uint64_t, Descriptor) {}
 
 void RunRecorder::on_event(const Client& client, const protocol::Notice& notice) {
   state_->sessions.at(client.number).tell_from_client(notice);
+}
+
+void RunRecorder::on_code(const Client&, const protocol::Code& code) {
+  state_->code.add(code);
 }
 
 void RunRecorder::on_gone(const Client& client) {

@@ -27,6 +27,7 @@ struct RecordOptions {
   std::uint64_t detail_every = 1;
   std::uint64_t log_budget = std::uint64_t{1} << 30;  // bytes of a rank's logs; said once when passed
   bool fresh_digests = false;
+  std::uint64_t stop_after = 0;  // stop the program when so many steps are recorded, as a replay does; 0: never
 };
 
 class RunRecorder : public Sink {
@@ -54,6 +55,7 @@ class RunRecorder : public Sink {
   void on_anchor(const Client& client, std::uint64_t step, Descriptor file) override;
   void on_dump(const Client& client, std::uint64_t step, Descriptor file) override;
   void on_event(const Client& client, const protocol::Notice& notice) override;
+  void on_code(const Client& client, const protocol::Code& code) override;
   void on_gone(const Client& client) override;
   void on_end(const Client& client, const ClientEnd& end) override;
   void on_tick() override;

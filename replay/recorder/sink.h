@@ -66,6 +66,8 @@ class Sink {
   // The tensors of step `step`, asked for by an earlier answer or by Welcome.dump_step.
   virtual void on_dump(const Client& client, std::uint64_t step, Descriptor file) = 0;
   virtual void on_event(const Client& client, const protocol::Notice& notice) = 0;
+  // The code that the program has loaded: paths that it names, nothing checked but their number and length.
+  virtual void on_code(const Client&, const protocol::Code&) {}
   // The client can send nothing more (its process has ended, or it hung up) and all that it sent has been given. How it
   // ended is not known yet; on_end follows when it is. A client that ends with a bye or is refused gets no such call.
   virtual void on_gone(const Client&) {}

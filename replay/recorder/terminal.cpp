@@ -7,6 +7,7 @@
 namespace samestep {
 
 void Terminal::say(const std::string& text) {
+  if (other_) return other_(text);
   std::string line = "samestep: " + text;
   // A message from a library may have several lines; here it is one.
   std::ranges::replace(line, '\n', ' ');

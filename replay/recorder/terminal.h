@@ -2,14 +2,20 @@
 // Standard output and everything else belong to the command.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 
 namespace samestep {
 
 class Terminal {
  public:
+  Terminal() = default;
+  // Says it to `other` instead.
+  explicit Terminal(std::function<void(const std::string&)> other) : other_(std::move(other)) {}
+
   // One line, in one write, so that it is not torn by what the command writes. Thread-safe; a closed standard error is
   // no error.
   void say(const std::string& text);
@@ -17,6 +23,7 @@ class Terminal {
   void say_once(const std::string& text);
 
  private:
+  std::function<void(const std::string&)> other_;
   std::mutex mutex_;
   std::set<std::string> said_;
 };

@@ -62,13 +62,43 @@ class Cli : public ::testing::Test {
 };
 
 TEST_F(Cli, EveryHelpEndsWithAnExampleAndTheExitCodes) {
-  for (const std::string verb : {"", "record", "replay", "diff", "inspect"}) {
+  for (const std::string verb : {"", "record", "replay", "diff", "inspect", "doctor"}) {
     const Answer answer = samestep(verb + " --help");
     EXPECT_EQ(answer.code, 0) << verb;
     const std::size_t example = answer.out.find("Example:");
     ASSERT_NE(example, std::string::npos) << verb;
     EXPECT_GT(answer.out.find("Exit codes:"), example) << verb;
   }
+}
+
+// Folders of its own to remember digests in, and no Python but the system's, which has few packages.
+const std::string apart = "HOME=$PWD XDG_CACHE_HOME=$PWD PATH=/usr/bin:/bin ";
+
+TEST_F(Cli, DoctorNamesWhatIsWrongHereAndTheFix) {
+  const Answer answer = samestep("doctor --json", apart + "PYTHONHASHSEED=random");
+  EXPECT_EQ(answer.code, 1) << answer.error;
+  const json found = json::parse(answer.out);
+  ASSERT_FALSE(found["findings"].empty());
+  EXPECT_EQ(found["findings"][0]["check"], "hash_seed");
+  EXPECT_EQ(found["verdict"], nullptr);
+  EXPECT_THAT(samestep("doctor", apart + "PYTHONHASHSEED=random").out, HasSubstr("fix: unset PYTHONHASHSEED"));
+  EXPECT_EQ(samestep("doctor", apart + "PYTHONHASHSEED=5").code, 0);
+}
+
+TEST_F(Cli, DoctorTriesAProgramTwice) {
+  const std::string program = " -- " SAMESTEP_FRAMES_TRAINER " ";
+  const Answer same = samestep("doctor --json --steps 5 --save tried" + program, apart);
+  EXPECT_EQ(same.code, 0) << same.out << same.error;
+  const json found = json::parse(same.out);
+  EXPECT_EQ(found["verdict"]["verdict"], "same");
+  EXPECT_EQ(found["verdict"]["steps_compared"], 5);
+  EXPECT_EQ(found["recordings"].size(), 2U);
+  const Answer flaky = samestep("doctor" + program + "--noise 2", apart);
+  EXPECT_EQ(flaky.code, 3) << flaky.out << flaky.error;
+  EXPECT_THAT(flaky.out, HasSubstr("two recordings of the program: flaky (nondeterministic): step 2, loss"));
+  EXPECT_THAT(flaky.out, HasSubstr("advice"));
+  EXPECT_EQ(samestep("doctor -- /nowhere/program", apart).code, 125);
+  EXPECT_EQ(samestep("doctor --steps 0 -- true").code, 2);
 }
 
 TEST_F(Cli, VersionNamesFormatAndTorch) {

@@ -31,6 +31,7 @@ void decode_all(std::string_view text) {
   attempt([&] { return decode_step_number(text); });
   attempt([&] { return decode_bye(text); });
   attempt([&] { return decode_notice(text); });
+  attempt([&] { return decode_code(text); });
 }
 
 // A table of tensors, a line, a record: what a client says of itself decides how its steps are read.

@@ -14,11 +14,12 @@ ALLOWED = {
     "replay/compare": {"kernels", "replay/run", "replay/checkpoint"},
     "replay/recorder": {"kernels", "replay/run", "replay/checkpoint", "replay/compare"},
     "replay/player": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder"},
+    "replay/doctor": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/player"},
     "replay/capture": {"kernels", "replay/run", "replay/checkpoint", "replay/recorder"},
     "replay/trainers": {"replay/capture"},
     "python/binding": {"replay/capture"},
     "bisect": {"replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/player"},
-    "cli": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/player", "bisect"},
+    "cli": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/player", "replay/doctor", "bisect"},
 }
 # The training program holds no HDF5 and no log: of the lower folders capture sees these headers only.
 CAPTURE_MAY_SEE = {

@@ -4,6 +4,7 @@
 //   --steps N            how many there are (default 40)
 //   --edit LANE:STEP     from that step on the lane's first entry has other bits
 //   --noise STEP         from that step on the loss is different in every process
+//   --unseeded STEP      from that step on its generators follow the secret that the recorder gives
 //   --once FILE:STEP     as --edit loss:STEP, if FILE exists; FILE is removed
 //   --crash STEP         dies by SIGKILL before that step
 //   --exit CODE          ends with it before it connects
@@ -54,6 +55,11 @@ void edit(StepRecord& record, const Words& words, const Layout& layout, bool cor
   if (const auto at = number(words, "--noise"); at && record.step >= *at) {
     record.of(Lane::loss).items[0].digest = digest(std::to_string(std::random_device{}()));
     testing::refresh(record, Lane::loss, layout);
+  }
+  if (const auto at = number(words, "--unseeded"); at && record.step >= *at) {
+    const char* secret = std::getenv("SAMESTEP_ENTROPY");
+    record.of(Lane::rng).digests[0] = digest(std::string_view(secret == nullptr ? "" : secret));
+    testing::refresh(record, Lane::rng, layout);
   }
   if (corrupt && record.step == number(words, "--once")) testing::spoil(record, Lane::loss, 0, layout);
 }

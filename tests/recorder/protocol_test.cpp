@@ -217,6 +217,27 @@ TEST(Message, SurvivesTheJourney) {
   EXPECT_EQ(decode_notice(encode(Notice{"environment", 4, "", "threads 2 -> 1"})).step, 4u);
 }
 
+TEST(Message, OfLoadedCodeSurvivesTheJourney) {
+  const Code sent{"start", "/a/train.py", {{"one", "/a/one.py"}, {"two", "/a/two.so"}}, {"/lib/libc.so"}, {"/a"}};
+  const Code code = decode_code(encode(sent));
+  EXPECT_EQ(code.moment, "start");
+  EXPECT_EQ(code.script, "/a/train.py");
+  EXPECT_EQ(code.modules, sent.modules);
+  EXPECT_EQ(code.libraries, sent.libraries);
+  EXPECT_EQ(code.search_path, sent.search_path);
+}
+
+TEST(HostileMessage, NamesNoMoreFilesAndNoLongerPathsThanAreTaken) {
+  Code many{"start", "", {}, std::vector<std::string>(Code::max_files + 1, "/x"), {}};
+  EXPECT_THROW((void)decode_code(encode(many)), BrokenInput);
+  Code folders{"start", "", {}, {}, std::vector<std::string>(Code::max_folders + 1, "/x")};
+  EXPECT_THROW((void)decode_code(encode(folders)), BrokenInput);
+  Code longish{"start", "", {{"m", std::string(Code::max_path + 1, 'x')}}, {}, {}};
+  EXPECT_THROW((void)decode_code(encode(longish)), BrokenInput);
+  EXPECT_THROW((void)decode_code(R"({"moment":"","script":"","modules":[["a"]],"libraries":[],"search_path":[]})"),
+               BrokenInput);
+}
+
 TEST(HostileMessage, IsRefusedWithTheField) {
   const auto why = [](auto decode, const char* text) -> std::string {
     try {

@@ -52,16 +52,21 @@ class _AfterImport:
 
 def _start_recording():
     try:
-        import samestep._hooks
+        from samestep import _torch
 
-        samestep._hooks.install(_after_import)
+        if (mismatch := _torch.mismatch()) is not None:
+            raise ImportError(mismatch)
+        from samestep import _hooks
+
+        _hooks.install(_after_import)
     except Exception as error:  # whatever it is, the program goes on
         sys.stderr.write(f"samestep: {_reason(error)}; the training runs unrecorded\n")
 
 
 def _reason(error):
     if isinstance(error, ModuleNotFoundError) and error.name == "samestep":
-        return f"{sys.executable} has no package samestep: pip install samestep"
+        return (f"{sys.executable} has no package samestep; type in samestep's source folder: "
+                f"{sys.executable} -m pip install .")
     return f"{error}"
 
 
