@@ -11,6 +11,7 @@
 #include "replay/player/judge.h"
 #include "replay/player/plan.h"
 #include "replay/player/present.h"
+#include "replay/player/replay_view.h"
 #include "replay/player/saved_run.h"
 #include "replay/player/sessions.h"
 #include "replay/player/tensor_files.h"
@@ -29,6 +30,7 @@ struct Stage {
   const ReplayOptions& options;
   const RunReader& recording;
   const Command& command;
+  const ReplayView* view;  // nullptr: in place
   std::filesystem::path folder;
   const HeldAnchor* anchor = nullptr;  // of the plan; nullptr: from the start
 };
@@ -44,15 +46,27 @@ WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump
   return options;
 }
 
+// In a fresh view: a second replay finds the folders as the first one did.
+Ending launch_program(const Stage& stage, const Launch& start, Server& server, bool keeps_output) {
+  if (stage.view == nullptr) return launch(start, server);
+  View view(stage.view->options);
+  Launch inside = start;
+  inside.enclosure = &view;
+  Ending ending = launch(inside, server);
+  if (keeps_output) view.keep_output(*stage.options.keep_output);
+  return ending;
+}
+
 Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, WatchOptions options) {
   Descriptor anchor;
   if (held != nullptr) anchor = verified_anchor(stage.recording, *held);
   const auto output = stage.folder / fmt::format("output{}.txt", options.dump_suffix);
+  const bool keeps_output = stage.options.keep_output && options.dump_suffix.empty();
   Watch watch(stage.recording, plan, std::move(anchor), std::move(options));
   Server server(watch);
   Launch start = stage.command.launch;
   start.output = output;
-  Ending ending = launch(start, server);
+  Ending ending = launch_program(stage, start, server, keeps_output);
   stage.options.progress("");
   Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines)};
   if (!pass.findings.tampered.empty()) throw TamperedInput(pass.findings.tampered);
@@ -141,11 +155,18 @@ void announce(const Stage& stage, const Plan& plan, const Present& present) {
   const std::string folder = stage.command.launch.cwd.empty() ? "." : stage.command.launch.cwd.string();
   say(fmt::format("replaying {} in {}", shell_words(stage.command.launch.argv), folder));
   for (const std::string& remark : stage.command.remarks) say(remark);
+  if (stage.view != nullptr) say(stage.view->sentence);
   if (!plan.sessions.empty()) say(plan.sessions);
   for (const std::string& change : present.changes()) say("changed since the recording: " + change);
   say(fmt::format("steps {} to {}, from {}; output in {}", plan.from, plan.to - 1,
                   plan.anchor ? fmt::format("the anchor at step {}", plan.anchor->step) : "the start",
                   (stage.folder / "output.txt").string()));
+}
+
+void add_view_words(std::vector<std::string>& words, const ReplayOptions& options) {
+  if (options.in_place) words.emplace_back("--in-place");
+  if (options.network) words.emplace_back("--network");
+  for (const auto& folder : options.view) words.insert(words.end(), {"--view", folder.string()});
 }
 
 std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verdict& verdict) {
@@ -157,6 +178,7 @@ std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verd
   if (options.cwd) words.insert(words.end(), {"--cwd", options.cwd->string()});
   if (options.rank != 0) words.insert(words.end(), {"--rank", std::to_string(options.rank)});
   if (options.ignore_environment) words.emplace_back("--ignore-environment");
+  add_view_words(words, options);
   if (!options.command.empty()) words.emplace_back("--");
   words.insert(words.end(), options.command.begin(), options.command.end());
   return shell_words(words);
@@ -206,6 +228,7 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
   for (const auto& dump : first.findings.dumps) {
     verdict.evidence.push_back("the replay's tensors of that step: " + dump.string());
   }
+  if (stage.view != nullptr) name_refused_writes(verdict, stage.folder / "output.txt");
   verdict.reproduce = reproduce(stage.options, plan, verdict);
   write_verdict(stage.folder, verdict);
   return answer;
@@ -229,7 +252,11 @@ ReplayAnswer replay(const ReplayOptions& options) {
     return answer;
   }
   const Command command = command_for(session_at(recording, plan.from), options);
-  return play({options, recording, command, make_replay_folder(options), anchor ? &*anchor : nullptr}, plan);
+  const std::optional<ReplayView> view = view_for(options, command);
+  make_output_folder(options);
+  return play(
+      {options, recording, command, view ? &*view : nullptr, make_replay_folder(options), anchor ? &*anchor : nullptr},
+      plan);
 }
 
 int exit_code(const ReplayAnswer& answer) {

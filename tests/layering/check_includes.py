@@ -13,12 +13,15 @@ ALLOWED = {
     "replay/checkpoint": {"kernels", "replay/run"},
     "replay/compare": {"kernels", "replay/run", "replay/checkpoint"},
     "replay/recorder": {"kernels", "replay/run", "replay/checkpoint", "replay/compare"},
-    "replay/player": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder"},
+    "replay/view": {"replay/run", "replay/recorder"},
+    "replay/player": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view"},
     "replay/capture": {"kernels", "replay/run", "replay/checkpoint", "replay/recorder"},
     "replay/trainers": {"replay/capture"},
     "python/binding": {"replay/capture"},
-    "bisect": {"replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/player"},
-    "cli": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/player", "bisect"},
+    "bisect": {"replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view",
+               "replay/player"},
+    "cli": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view",
+            "replay/player", "bisect"},
 }
 # The training program holds no HDF5 and no log: of the lower folders capture sees these headers only.
 CAPTURE_MAY_SEE = {

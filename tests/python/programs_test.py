@@ -48,7 +48,11 @@ class Programs(unittest.TestCase):
         return json.loads(call(SAMESTEP, "inspect", self.folder / run, "--json", cwd=self.folder).stdout)
 
     def assert_same(self, run, *window):
-        done = call(SAMESTEP, "replay", self.folder / run, "--json", *window, cwd=self.folder, code=None)
+        words = SAMESTEP, "replay", self.folder / run, "--json", *window
+        done = call(*words, cwd=self.folder, code=None)
+        if done.returncode == 2 and "refuses the replay a view" in done.stderr:
+            print(f"this machine allows no view, replaying in place: {done.stderr}", file=sys.stderr)
+            done = call(*words, "--in-place", cwd=self.folder, code=None)
         verdict = json.loads(done.stdout)
         self.assertEqual(verdict["verdict"], "same", done.stdout + done.stderr)
         return verdict
