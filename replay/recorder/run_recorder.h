@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "replay/recorder/file_listener.h"
 #include "replay/recorder/launch.h"
 #include "replay/recorder/sink.h"
 #include "replay/recorder/terminal.h"
@@ -26,6 +27,8 @@ struct RecordOptions {
   std::uint64_t detail_every = 1;
   std::uint64_t log_budget = std::uint64_t{1} << 30;  // bytes of a rank's logs; said once when passed
   bool fresh_digests = false;
+  bool watch_files = true;                              // which files the program reads and writes
+  std::uint64_t input_budget = std::uint64_t{1} << 30;  // bytes of copies of files that it changes
 };
 
 class RunRecorder : public Sink {
@@ -38,6 +41,8 @@ class RunRecorder : public Sink {
   [[nodiscard]] const std::filesystem::path& run() const;
   // The pins, as changes to the command's environment.
   [[nodiscard]] EnvironmentChanges environment() const;
+  // Hears what the program's files are told of; null where they are not watched.
+  [[nodiscard]] FileSink* files() const;
   // The first line: where the recording goes, and what is pinned.
   void announce() const;
   // After the server has finished: how the command ended goes into the manifest, digests and anchors are waited for,
