@@ -16,7 +16,7 @@ namespace {
 struct ReplayArguments {
   ReplayOptions options;
   std::string run, save, cwd, keep_output;
-  std::vector<std::string> set, view;
+  std::vector<std::string> set, view, show;
   std::uint64_t from = 0, to = 0;
   bool json = false;
 };
@@ -38,6 +38,7 @@ int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
   if (!arguments.cwd.empty()) options.cwd = arguments.cwd;
   if (!arguments.keep_output.empty()) options.keep_output = arguments.keep_output;
   options.view.assign(arguments.view.begin(), arguments.view.end());
+  options.show.assign(arguments.show.begin(), arguments.show.end());
   take_pins(arguments);
   options.say = [](const std::string& line) { std::cerr << "samestep: " << printable(line) << std::endl; };
   // The program's own output goes to a file, so nothing else writes to the terminal meanwhile.
@@ -54,6 +55,10 @@ void add_view_options(CLI::App* verb, ReplayArguments& arguments) {
       verb->add_flag("--in-place", arguments.options.in_place,
                      "run in the folder itself instead of a view: what the program writes, it writes for good");
   verb->add_option("--view", arguments.view, "a folder that the program may write to besides, copy-on-write")
+      ->allow_extra_args(false)
+      ->excludes(in_place);
+  verb->add_option("--show", arguments.show,
+                   "a path that stays as it is now, although the recording made or changed it")
       ->allow_extra_args(false)
       ->excludes(in_place);
   verb->add_flag("--network", arguments.options.network, "let the program reach the network")->excludes(in_place);

@@ -11,6 +11,7 @@
 #include "replay/player/judge.h"
 #include "replay/player/plan.h"
 #include "replay/player/present.h"
+#include "replay/player/refusals.h"
 #include "replay/player/replay_view.h"
 #include "replay/player/saved_run.h"
 #include "replay/player/sessions.h"
@@ -47,12 +48,10 @@ WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump
 }
 
 // In a fresh view: a second replay finds the folders as the first one did.
-Ending launch_program(const Stage& stage, const Launch& start, Server& server, bool keeps_output) {
-  if (stage.view == nullptr) return launch(start, server);
+Ending launch_in_view(const Stage& stage, Launch start, Server& server, bool keeps_output) {
   View view(stage.view->options);
-  Launch inside = start;
-  inside.enclosure = &view;
-  Ending ending = launch(inside, server);
+  start.enclosure = &view;
+  Ending ending = launch(start, server);
   if (keeps_output) view.keep_output(*stage.options.keep_output);
   return ending;
 }
@@ -66,9 +65,13 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   Server server(watch);
   Launch start = stage.command.launch;
   start.output = output;
-  Ending ending = launch_program(stage, start, server, keeps_output);
+  Refusals refusals;
+  const auto listener = listen_for_refusals(start, server.socket_path(), refusals);
+  Ending ending = stage.view == nullptr ? launch(start, server) : launch_in_view(stage, start, server, keeps_output);
+  if (listener) listener->finish();
   stage.options.progress("");
   Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines)};
+  if (stage.view != nullptr) pass.refused = all_refused(refusals.paths(), output);
   if (!pass.findings.tampered.empty()) throw TamperedInput(pass.findings.tampered);
   for (const std::string& failure : server.failures()) {
     if (pass.findings.broken.empty()) pass.findings.broken = failure;
@@ -155,7 +158,8 @@ void announce(const Stage& stage, const Plan& plan, const Present& present) {
   const std::string folder = stage.command.launch.cwd.empty() ? "." : stage.command.launch.cwd.string();
   say(fmt::format("replaying {} in {}", shell_words(stage.command.launch.argv), folder));
   for (const std::string& remark : stage.command.remarks) say(remark);
-  if (stage.view != nullptr) say(stage.view->sentence);
+  if (stage.view != nullptr)
+    for (const std::string& remark : stage.view->remarks) say(remark);
   if (!plan.sessions.empty()) say(plan.sessions);
   for (const std::string& change : present.changes()) say("changed since the recording: " + change);
   say(fmt::format("steps {} to {}, from {}; output in {}", plan.from, plan.to - 1,
@@ -167,6 +171,7 @@ void add_view_words(std::vector<std::string>& words, const ReplayOptions& option
   if (options.in_place) words.emplace_back("--in-place");
   if (options.network) words.emplace_back("--network");
   for (const auto& folder : options.view) words.insert(words.end(), {"--view", folder.string()});
+  for (const auto& path : options.show) words.insert(words.end(), {"--show", path.string()});
 }
 
 std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verdict& verdict) {
@@ -228,7 +233,7 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
   for (const auto& dump : first.findings.dumps) {
     verdict.evidence.push_back("the replay's tensors of that step: " + dump.string());
   }
-  if (stage.view != nullptr) name_refused_writes(verdict, stage.folder / "output.txt");
+  if (stage.view != nullptr) name_refused_writes(verdict, first.refused);
   verdict.reproduce = reproduce(stage.options, plan, verdict);
   write_verdict(stage.folder, verdict);
   return answer;
@@ -252,7 +257,7 @@ ReplayAnswer replay(const ReplayOptions& options) {
     return answer;
   }
   const Command command = command_for(session_at(recording, plan.from), options);
-  const std::optional<ReplayView> view = view_for(options, command);
+  const std::optional<ReplayView> view = view_for(options, command, session_at(recording, plan.from));
   make_output_folder(options);
   return play(
       {options, recording, command, view ? &*view : nullptr, make_replay_folder(options), anchor ? &*anchor : nullptr},

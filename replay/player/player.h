@@ -32,6 +32,7 @@ struct ReplayOptions {
   bool ignore_environment = false;
   bool in_place = false;                    // in the folder itself, not in a view (replay/view/view.h)
   std::vector<std::filesystem::path> view;  // folders that the program may write to besides, copy-on-write
+  std::vector<std::filesystem::path> show;  // stay as they are now, although the recording made or changed them
   bool network = false;                     // the machine's, in a view
   std::optional<std::filesystem::path>
       keep_output;         // what was written in the view goes here; must not exist or be empty

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "replay/player/recorded_files.h"
 #include "replay/view/refused_writes.h"
 
 namespace samestep {
@@ -22,22 +23,54 @@ std::string sentence_of(const View& view, const ReplayOptions& options) {
                      options.network ? "the network is the machine's" : "there is no network (--network)");
 }
 
+std::string before_sentence(const EarlierState& before) {
+  if (before.hidden.empty() && before.files.empty()) return "";
+  return fmt::format(
+      "as the recording found it: {} that it made hidden, {} that it changed or removed put back (--show "
+      "PATH leaves one as it is)",
+      before.hidden.size(), before.files.size());
+}
+
+void take_recorded_files(ReplayView& view, const ReplayOptions& options, const nlohmann::json& recorded) {
+  if (!is_own_run(options.run)) {
+    view.remarks.emplace_back("the run is another user's: which files it wrote is not taken from it");
+    return;
+  }
+  std::vector<fs::path> shown;
+  for (const fs::path& path : options.show) shown.push_back(fs::weakly_canonical(path));
+  RecordedFiles files = recorded_files(recorded, options.run, shown);
+  view.options.wished = std::move(files.folders);
+  view.options.before = std::move(files.before);
+  view.remarks = std::move(files.remarks);
+  if (std::string sentence = before_sentence(view.options.before); !sentence.empty())
+    view.remarks.push_back(std::move(sentence));
+}
+
 }  // namespace
 
-std::optional<ReplayView> view_for(const ReplayOptions& options, const Command& command) {
+std::optional<ReplayView> view_for(const ReplayOptions& options, const Command& command,
+                                   const nlohmann::json& recorded) {
   if (options.in_place) return std::nullopt;
   ReplayView found;
   found.options.cwd = fs::absolute(command.launch.cwd.empty() ? fs::current_path() : command.launch.cwd);
   found.options.folders = options.view;
   found.options.network = options.network;
+  take_recorded_files(found, options, recorded);
   View view(found.options);
   view.probe();
-  found.sentence = sentence_of(view, options);
+  found.remarks.insert(found.remarks.begin(), sentence_of(view, options));
   return found;
 }
 
-void name_refused_writes(Verdict& verdict, const fs::path& output) {
-  for (const fs::path& path : refused_writes(output)) {
+std::vector<fs::path> all_refused(std::vector<fs::path> told, const fs::path& output) {
+  constexpr std::size_t most = 10;
+  for (fs::path& path : refused_writes(output))
+    if (told.size() < most && std::ranges::find(told, path) == told.end()) told.push_back(std::move(path));
+  return told;
+}
+
+void name_refused_writes(Verdict& verdict, const std::vector<fs::path>& refused) {
+  for (const fs::path& path : refused) {
     const fs::path folder = folder_to_allow(path);
     const std::string way = folder.has_relative_path()
                                 ? shell_words({"--view", folder.string()})

@@ -42,6 +42,15 @@ void close_what_exec_would(const std::set<int>& except) {
   }
 }
 
+std::set<int> needed_inside(const Inside& inside, int socket) {
+  std::set<int> needed{socket, inside.lock};
+  if (inside.start != nullptr) needed.insert(inside.start->output);
+  if (inside.before == nullptr) return needed;
+  for (const EarlierFile& file : inside.before->files)
+    if (file.contents) needed.insert(file.contents->get());
+  return needed;
+}
+
 // --- The command ------------------------------------------------------------------------------------------------
 
 // What the forked process tells before it becomes the command; nothing where it did.
@@ -155,10 +164,17 @@ Descriptor signals_of_children() {
   return Descriptor(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+std::vector<std::filesystem::path> folders_of(const MountPlan& mounts) {
+  std::vector<std::filesystem::path> folders;
+  for (const Layer& layer : mounts.layers) folders.push_back(layer.at);
+  return folders;
+}
+
 [[noreturn]] void be_first(const Inside& inside, int maker) noexcept {
   die_with_the_maker();
   try {
     mount_view(inside.mounts);
+    if (inside.before != nullptr) put_back(*inside.before, folders_of(inside.mounts));
     if (inside.start == nullptr) {
       send(maker, {Kind::started});
       ::_exit(0);
@@ -183,7 +199,7 @@ void enter(const Inside& inside, int maker) {
 void live_inside(const Inside& inside, Descriptor socket) noexcept {
   die_with_the_maker();
   try {
-    close_what_exec_would({socket.get(), inside.lock, inside.start == nullptr ? -1 : inside.start->output});
+    close_what_exec_would(needed_inside(inside, socket.get()));
     enter(inside, socket.get());
     die_with_the_maker();  // entering a user namespace may have forgotten it
     const pid_t first = ::fork();

@@ -4,14 +4,16 @@
 
 #include "replay/recorder/descriptor.h"
 #include "replay/recorder/launch.h"
+#include "replay/view/earlier_state.h"
 #include "replay/view/mounts.h"
 
 namespace samestep {
 
 struct Inside {
   MountPlan mounts;
-  const Start* start = nullptr;  // null: the mounts are made, and that is all. Not owned
-  int lock = -1;                 // kept open as long as the first process lives. Not owned
+  const EarlierState* before = nullptr;  // null: the folders stay as they are. Not owned
+  const Start* start = nullptr;          // null: the mounts are made, and that is all. Not owned
+  int lock = -1;                         // kept open as long as the first process lives. Not owned
 };
 
 // Enters the namespaces, forks the first process and waits for its end. `socket` leads to the maker. REQUIRES to be

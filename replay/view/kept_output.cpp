@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "replay/run/error.h"
+#include "replay/view/places.h"
 
 namespace samestep {
 namespace {
@@ -41,9 +42,21 @@ void keep_link(const fs::path& from, const fs::path& to) {
   check(error, to);
 }
 
+bool was_hidden(const fs::path& path, const EarlierState& before) {
+  return std::ranges::any_of(before.hidden, [&](const fs::path& hidden) { return is_in(path, hidden); });
+}
+
+// Put back, and not written to since.
+bool was_put_back(const fs::path& path, const fs::path& kept, const EarlierState& before) {
+  const auto found = std::ranges::find(before.files, path, &EarlierFile::at);
+  if (found == before.files.end()) return false;
+  struct stat info {};
+  return ::lstat(kept.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || is_unchanged(*found, info);
+}
+
 }  // namespace
 
-void keep_layer(const fs::path& at, const fs::path& upper, const fs::path& folder) {
+void keep_layer(const fs::path& at, const fs::path& upper, const fs::path& folder, const EarlierState& before) {
   std::vector<fs::path> removed;
   std::error_code error;
   for (auto entry = fs::recursive_directory_iterator(upper, error);
@@ -51,7 +64,9 @@ void keep_layer(const fs::path& at, const fs::path& upper, const fs::path& folde
     const fs::path place = at / entry->path().lexically_relative(upper);
     const fs::path to = folder / place.relative_path();
     if (is_whiteout(entry->path())) {
-      removed.push_back(place);
+      if (!was_hidden(place, before)) removed.push_back(place);
+    } else if (was_put_back(place, entry->path(), before)) {
+      continue;
     } else if (entry->is_symlink()) {
       keep_link(entry->path(), to);
     } else if (entry->is_regular_file()) {

@@ -73,7 +73,7 @@ std::string by_descriptor(const Descriptor& place) {
 class OpenLayer {
  public:
   explicit OpenLayer(const Layer& layer) : layer_(layer), lower_(open_place(layer.at)) {
-    if (layer.beneath_another) as_it_is_ = tree_at(layer.at);
+    if (layer.need_not_be) as_it_is_ = tree_at(layer.at);
     if (layer.upper.empty()) return;
     upper_ = open_place(layer.upper);
     work_ = open_place(layer.work);
@@ -84,7 +84,7 @@ class OpenLayer {
     laid_over_ = upper_ && mount_overlay();
     if (laid_over_) return;
     const int error = errno;
-    if (!layer_.beneath_another) refuse_to_lay_over(error);
+    if (!layer_.need_not_be) refuse_to_lay_over(error);
     if (!as_it_is_ || !put_at(as_it_is_, layer_.at)) refuse(at("showing", layer_.at), errno);
   }
   void make_writable() const {

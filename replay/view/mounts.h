@@ -7,12 +7,11 @@
 
 namespace samestep {
 
-// A folder to be laid over. Where it is a mount beneath another such folder it need not be: one that cannot be laid
-// over, or is a file (`upper` is empty), is shown read-only.
+// A folder to be laid over. One that need not be, and cannot, or is a file (`upper` is empty), is shown read-only.
 struct Layer {
   std::filesystem::path at;
   std::filesystem::path upper, work;  // empty folders side by side on one disk
-  bool beneath_another = false;
+  bool need_not_be = false;
 };
 
 struct MountPlan {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -40,6 +41,25 @@ std::vector<fs::path> folders_for(const ViewOptions& options) {
   return outermost(std::move(folders));
 }
 
+// Without those that lie in one of `folders`.
+std::vector<fs::path> wished_besides(const std::vector<fs::path>& folders, const std::vector<fs::path>& wished) {
+  std::vector<fs::path> found;
+  for (const fs::path& wish : wished) {
+    std::error_code error;
+    const fs::path folder = fs::canonical(wish, error);
+    if (error || !fs::is_directory(folder, error) || !can_be_laid_over(folder)) continue;
+    if (std::ranges::none_of(folders, [&](const fs::path& outer) { return is_in(folder, outer); }))
+      found.push_back(folder);
+  }
+  return outermost(std::move(found));
+}
+
+std::vector<fs::path> joined(std::vector<fs::path> some, const std::vector<fs::path>& others) {
+  some.insert(some.end(), others.begin(), others.end());
+  std::ranges::sort(some);
+  return some;
+}
+
 // The overlay's own root looks like its upper layer.
 void make_like(const fs::path& made, const fs::path& model) {
   struct stat info {};
@@ -50,8 +70,8 @@ void make_like(const fs::path& made, const fs::path& model) {
   static_cast<void>(::utimensat(AT_FDCWD, made.c_str(), times.data(), 0));
 }
 
-Layer new_layer(const fs::path& at, const fs::path& storage, std::size_t number, bool beneath_another) {
-  Layer layer{at, {}, {}, beneath_another};
+Layer new_layer(const fs::path& at, const fs::path& storage, std::size_t number, bool need_not_be) {
+  Layer layer{at, {}, {}, need_not_be};
   std::error_code error;
   if (!fs::is_directory(at, error)) return layer;
   layer.upper = storage / std::to_string(number) / "upper";
@@ -134,15 +154,20 @@ class Enclosed : public Running {
 }  // namespace
 
 struct View::State {
-  explicit State(const ViewOptions& given) : options(given), folders(folders_for(given)), storage(folders) {}
+  explicit State(const ViewOptions& given)
+      : options(given),
+        needed(folders_for(given)),
+        folders(joined(needed, wished_besides(needed, given.wished))),
+        storage(folders) {}
 
   // A fresh set of layers: each start sees the folders as they are.
   [[nodiscard]] MountPlan plan() {
     storage.clear();
     layers.clear();
     const std::vector<Mount> mounts = mounts_here();
-    for (const fs::path& folder : folders) {
-      layers.push_back(new_layer(folder, storage.path(), layers.size(), false));
+    for (const fs::path& folder : folders) {  // sorted: outer ones first
+      const bool need_not_be = std::ranges::find(needed, folder) == needed.end();
+      layers.push_back(new_layer(folder, storage.path(), layers.size(), need_not_be));
       for (const Mount& mount : beneath(folder, mounts))
         layers.push_back(new_layer(mount.at, storage.path(), layers.size(), true));
     }
@@ -150,7 +175,8 @@ struct View::State {
   }
 
   ViewOptions options;
-  std::vector<fs::path> folders;
+  std::vector<fs::path> needed;
+  std::vector<fs::path> folders;  // those and the wished ones
   ViewStorage storage;
   std::vector<Layer> layers;
 };
@@ -160,7 +186,7 @@ View::View(const ViewOptions& options) : state_(std::make_unique<State>(options)
 View::~View() = default;
 
 void View::probe() {
-  Enclosed view({state_->plan(), nullptr, state_->storage.lock()});
+  Enclosed view({state_->plan(), nullptr, nullptr, state_->storage.lock()});
   (void)view.outcome();
 }
 
@@ -169,7 +195,8 @@ std::unique_ptr<Running> View::start(const Start& start, Ending& failed) {
   if (inside.cwd.empty()) inside.cwd = state_->options.cwd;
   MountPlan mounts = state_->plan();
   mounts.socket_folder = start.socket_folder;
-  auto view = std::make_unique<Enclosed>(Inside{std::move(mounts), &inside, state_->storage.lock()});
+  auto view =
+      std::make_unique<Enclosed>(Inside{std::move(mounts), &state_->options.before, &inside, state_->storage.lock()});
   const ViewMessage outcome = view->outcome();
   if (outcome.kind == Kind::started) return view;
   failed = outcome.text.empty()
@@ -189,7 +216,7 @@ const fs::path& View::storage() const {
 
 void View::keep_output(const fs::path& folder) const {
   for (const Layer& layer : state_->layers)
-    if (!layer.upper.empty()) keep_layer(layer.at, layer.upper, folder);
+    if (!layer.upper.empty()) keep_layer(layer.at, layer.upper, folder, state_->options.before);
 }
 
 }  // namespace samestep

@@ -9,6 +9,7 @@
 //   inside.h     the view's first process: starts the command, reaps, ends with the one that made it
 //   messages.h   what it and its maker tell each other
 //   kept_output.h     what was written, copied out
+//   earlier_state.h   folders as they were before somebody wrote to them
 //   refused_writes.h  what was refused, from the program's own words
 //
 // This header: a view.
@@ -21,6 +22,7 @@
 
 #include "replay/recorder/launch.h"
 #include "replay/run/error.h"
+#include "replay/view/earlier_state.h"
 
 namespace samestep {
 
@@ -33,7 +35,9 @@ class ViewRefused : public BrokenInput {
 struct ViewOptions {
   std::filesystem::path cwd;                   // of the command; absolute
   std::vector<std::filesystem::path> folders;  // laid over besides `cwd`, /tmp and TMPDIR; a file means its folder
+  std::vector<std::filesystem::path> wished;   // laid over where they are there and can be, else read-only
   bool network = false;                        // the machine's, not loopback alone
+  EarlierState before;                         // made so before the command starts
 };
 
 // One view for one command. What the command writes to the folders lies in a storage of the view's own, which goes with
@@ -50,7 +54,7 @@ class View : public Enclosure {
   // Throws ViewRefused where probe() would. The Running ends everything in the view when it goes.
   [[nodiscard]] std::unique_ptr<Running> start(const Start& start, Ending& failed) override;
 
-  // The folders that are copy-on-write, by path; none lies in another.
+  // The folders that are copy-on-write, by path; wished ones may be read-only, and hold another.
   [[nodiscard]] const std::vector<std::filesystem::path>& folders() const;
   // Where what is written lies meanwhile.
   [[nodiscard]] const std::filesystem::path& storage() const;
