@@ -72,7 +72,7 @@ void take_signals(const Start& start) {
   ::sigprocmask(SIG_SETMASK, &start.mask, nullptr);
 }
 
-// Tells on `told` that its namespaces are there, waits on `may_go`, becomes the command.
+// Tells on `told` that its namespaces are there, waits on `may_go`, becomes the command; without one it ends.
 [[noreturn]] void become_the_command(const Start& start, int told, int may_go) {
   const auto give_up = [&](Failure::Step step, int error) {
     const Failure failure{step, error};
@@ -83,6 +83,7 @@ void take_signals(const Start& start) {
   const Failure nothing;
   char go = 0;
   if (::write(told, &nothing, sizeof nothing) < 0 || ::read(may_go, &go, 1) != 1) ::_exit(failed);
+  if (start.argv.empty()) ::_exit(0);
   if (::chdir(start.cwd.c_str()) != 0) give_up(Failure::Step::folder, errno);
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO})
     if (start.output >= 0) ::dup2(start.output, stream);
@@ -176,7 +177,7 @@ std::vector<std::filesystem::path> folders_of(const MountPlan& mounts) {
     mount_view(inside.mounts);
     if (inside.before != nullptr) put_back(*inside.before, folders_of(inside.mounts));
     if (inside.start == nullptr) {
-      send(maker, {Kind::started});
+      static_cast<void>(start_command({}, maker));
       ::_exit(0);
     }
     const Descriptor children = signals_of_children();

@@ -12,7 +12,7 @@ namespace samestep {
 struct Inside {
   MountPlan mounts;
   const EarlierState* before = nullptr;  // null: the folders stay as they are. Not owned
-  const Start* start = nullptr;          // null: the mounts are made, and that is all. Not owned
+  const Start* start = nullptr;          // null: all is made but a command started. Not owned
   int lock = -1;                         // kept open as long as the first process lives. Not owned
 };
 

@@ -92,7 +92,7 @@ def diff(a, b, *options):
 def replay(recording, *options, command=(), **more):
     words = ("replay", recording.path, *options, *(("--", *command) if command else ()))
     got = answer(*words, **more)
-    if got.code == USAGE and "refuses the replay a view" in got.verdict["error"]:
+    if got.code == USAGE and "--in-place" in got.verdict["error"]:
         print(f"this machine allows no view, replaying in place: {got.verdict['error']}", file=sys.stderr)
         got = answer(words[0], "--in-place", *words[1:], **more)
     return got
