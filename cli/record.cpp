@@ -24,8 +24,8 @@ struct RecordArguments {
   RecordOptions options;
   std::string run;
   std::string json;  // file
-  std::uint64_t anchor_budget = 0, log_budget = 0;
-  bool strict = false;
+  std::uint64_t anchor_budget = 0, log_budget = 0, input_budget = 0;
+  bool strict = false, no_files = false;
 };
 
 nlohmann::json rank_json(const std::filesystem::path& path, std::uint32_t rank) {
@@ -91,6 +91,8 @@ int run_record(RecordArguments& arguments, const CLI::App& verb) {
   options.run = arguments.run;
   if (verb.count("--anchor-budget") > 0) options.anchor_budget = arguments.anchor_budget;
   if (verb.count("--log-budget") > 0) options.log_budget = arguments.log_budget;
+  if (verb.count("--input-budget") > 0) options.input_budget = arguments.input_budget;
+  options.watch_files = !arguments.no_files;
   if (options.continue_run && options.run.empty()) throw BrokenInput("--continue needs the run to add to: --run DIR");
   // A pin like any other: the manifest keeps it, and a replay re-creates it.
   if (arguments.strict) ::setenv(strict_variable, "1", 1);
@@ -112,6 +114,10 @@ void add_options(CLI::App* verb, RecordArguments& arguments) {
   verb->add_option("--log-budget", arguments.log_budget,
                    "thin the detail of the steps that follow when the log passes this (default: 1 GiB)")
       ->transform(CLI::AsSizeValue(false));
+  verb->add_option("--input-budget", arguments.input_budget,
+                   "disk for copies of files that the program changes, kept for replays (default: 1 GiB)")
+      ->transform(CLI::AsSizeValue(false));
+  verb->add_flag("--no-files", arguments.no_files, "do not watch which files the program reads and writes");
   verb->add_flag("--strict", arguments.strict,
                  "what torch cannot do deterministically is an error, not a warning; a replay repeats that");
   verb->add_option("--json", arguments.json, "write one JSON object to this file at the end")->type_name("FILE");

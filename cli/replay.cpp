@@ -15,8 +15,8 @@ namespace {
 
 struct ReplayArguments {
   ReplayOptions options;
-  std::string run, save, cwd;
-  std::vector<std::string> set;
+  std::string run, save, cwd, keep_output;
+  std::vector<std::string> set, view, show;
   std::uint64_t from = 0, to = 0;
   bool json = false;
 };
@@ -36,6 +36,9 @@ int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
   if (verb.count("--to") > 0) options.to = arguments.to;
   if (!arguments.save.empty()) options.save = arguments.save;
   if (!arguments.cwd.empty()) options.cwd = arguments.cwd;
+  if (!arguments.keep_output.empty()) options.keep_output = arguments.keep_output;
+  options.view.assign(arguments.view.begin(), arguments.view.end());
+  options.show.assign(arguments.show.begin(), arguments.show.end());
   take_pins(arguments);
   options.say = [](const std::string& line) { std::cerr << "samestep: " << printable(line) << std::endl; };
   // The program's own output goes to a file, so nothing else writes to the terminal meanwhile.
@@ -47,6 +50,23 @@ int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
   return exit_code(result);
 }
 
+void add_view_options(CLI::App* verb, ReplayArguments& arguments) {
+  CLI::Option* in_place =
+      verb->add_flag("--in-place", arguments.options.in_place,
+                     "run in the folder itself instead of a view: what the program writes, it writes for good");
+  verb->add_option("--view", arguments.view, "a folder that the program may write to besides, copy-on-write")
+      ->allow_extra_args(false)
+      ->excludes(in_place);
+  verb->add_option("--show", arguments.show,
+                   "a path that stays as it is now, although the recording made or changed it")
+      ->allow_extra_args(false)
+      ->excludes(in_place);
+  verb->add_flag("--network", arguments.options.network, "let the program reach the network")->excludes(in_place);
+  verb->add_option("--keep-output", arguments.keep_output,
+                   "copy what the program wrote to this folder (must not exist)")
+      ->excludes(in_place);
+}
+
 void add_options(CLI::App* verb, ReplayArguments& arguments) {
   ReplayOptions& options = arguments.options;
   verb->add_option("RUN", arguments.run, "run directory")->required();
@@ -56,6 +76,7 @@ void add_options(CLI::App* verb, ReplayArguments& arguments) {
       ->allow_extra_args(false);
   verb->add_option("--save", arguments.save, "keep the replay here, as a run of its own (must not exist)");
   verb->add_option("--cwd", arguments.cwd, "folder to run in (default: the recorded one)");
+  add_view_options(verb, arguments);
   verb->add_option("--rank", options.rank, "the process to compare, of several");
   verb->add_flag("--keep-going", options.keep_going, "compare on after the first step that differs");
   verb->add_flag("--ignore-environment", options.ignore_environment,

@@ -1,12 +1,13 @@
 // Anchors: the full training state after S updates, as a safetensors file, and its way back into a program.
 //
-// Tensors "weights_out/<column>", "optimizer/<column>", "rng/<column>", "state/<column>/<i>", "reached/<variable>" hold the state at O of
-// step S - 1, in canonical order, so that the log's digests of that step vouch for them. Where the program changed
-// something between O and the end of the iteration (an evaluation drew random numbers, weights were clipped, a data
-// cursor moved on), "resume/<the same name>" holds what it was there: a restart enters the loop at the top of the next
-// iteration and takes that. Metadata "samestep": JSON {format, rank, step, number, optimizers: [{class, groups:
-// [{options, initial}], kinds: {key: StateItem::Kind}}], hyper}; `number` is the program's own number of the step, `options` those at the end of the
-// iteration, `initial` those when the loop began.
+// Tensors "weights_out/<column>", "optimizer/<column>", "rng/<column>", "state/<column>/<i>", "reached/<variable>" hold
+// the state at O of step S - 1, in canonical order, so that the log's digests of that step vouch for them. Where the
+// program changed something between O and the end of the iteration (an evaluation drew random numbers, weights were
+// clipped, a data cursor moved on), "resume/<the same name>" holds what it was there: a restart enters the loop at the
+// top of the next iteration and takes that. Metadata "samestep": JSON {format, rank, step, number, optimizers: [{class,
+// groups:
+// [{options, initial}], kinds: {key: StateItem::Kind}}], hyper}; `number` is the program's own number of the step,
+// `options` those at the end of the iteration, `initial` those when the loop began.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +48,8 @@ class AnchorCut {
 };
 
 struct Restored {
-  std::uint64_t number = 0;        // the program's own number of the step to run next
-  std::vector<std::string> notes;  // what was found different, one sentence each
+  std::uint64_t number = 0;          // the program's own number of the step to run next
+  std::vector<std::string> notes;    // what was found different, one sentence each
   std::vector<NamedTensor> reached;  // to be put into the program's variables by whoever can reach them
 };
 // Puts the anchor's state into the program: weights in place, by name, else by position and shape. Nothing is changed

@@ -131,7 +131,8 @@ StateKinds kinds_of(const nlohmann::json& optimizer) {
   for (const auto& [key, kind] : recorded.items()) {
     const auto number = kind.get<std::uint64_t>();
     if (number > static_cast<std::uint64_t>(StateItem::Kind::list)) {
-      throw BrokenInput("the anchor's optimizer state \"" + key + "\" is of the unknown kind " + std::to_string(number));
+      throw BrokenInput("the anchor's optimizer state \"" + key + "\" is of the unknown kind " +
+                        std::to_string(number));
     }
     kinds[key] = static_cast<StateItem::Kind>(number);
   }

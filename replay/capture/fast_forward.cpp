@@ -25,21 +25,35 @@ using namespace std::string_view_literals;
 // ------------------------------------------------------------------------------------------------
 
 // Read no element of their arguments.
-constexpr std::array no_elements{"empty_like"sv,  "zeros_like"sv,  "ones_like"sv,         "full_like"sv,
-                                 "rand_like"sv,   "randn_like"sv,  "randint_like"sv,      "new_empty"sv,
-                                 "new_zeros"sv,   "new_ones"sv,    "new_full"sv,          "new_empty_strided"sv,
-                                 "resize_"sv,     "resize_as_"sv,  "set_"sv,              "_resize_output_"sv,
-                                 "is_same_size"sv, "record_stream"sv, "_has_same_storage_numel"sv};
+constexpr std::array no_elements{"empty_like"sv,
+                                 "zeros_like"sv,
+                                 "ones_like"sv,
+                                 "full_like"sv,
+                                 "rand_like"sv,
+                                 "randn_like"sv,
+                                 "randint_like"sv,
+                                 "new_empty"sv,
+                                 "new_zeros"sv,
+                                 "new_ones"sv,
+                                 "new_full"sv,
+                                 "new_empty_strided"sv,
+                                 "resize_"sv,
+                                 "resize_as_"sv,
+                                 "set_"sv,
+                                 "_resize_output_"sv,
+                                 "is_same_size"sv,
+                                 "record_stream"sv,
+                                 "_has_same_storage_numel"sv};
 // Write all of their first argument, whatever it held.
-constexpr std::array overwriting{"copy_"sv,   "fill_"sv,        "zero_"sv,     "random_"sv,    "normal_"sv,
-                                 "uniform_"sv, "bernoulli_"sv,  "cauchy_"sv,   "log_normal_"sv, "exponential_"sv,
-                                 "geometric_"sv};
+constexpr std::array overwriting{"copy_"sv,       "fill_"sv,        "zero_"sv,      "random_"sv,
+                                 "normal_"sv,     "uniform_"sv,     "bernoulli_"sv, "cauchy_"sv,
+                                 "log_normal_"sv, "exponential_"sv, "geometric_"sv};
 // The shape of the result depends on the values of an index.
-constexpr std::array by_index{"index"sv, "index_put"sv, "index_put_"sv, "_index_put_impl_"sv, "_unsafe_index"sv,
-                              "_unsafe_index_put"sv};
+constexpr std::array by_index{"index"sv,         "index_put"sv,        "index_put_"sv, "_index_put_impl_"sv,
+                              "_unsafe_index"sv, "_unsafe_index_put"sv};
 // Take what they read for probabilities or rates.
-constexpr std::array of_probabilities{"multinomial"sv, "bernoulli"sv, "poisson"sv, "binomial"sv, "_standard_gamma"sv,
-                                      "_sample_dirichlet"sv};
+constexpr std::array of_probabilities{"multinomial"sv, "bernoulli"sv,       "poisson"sv,
+                                      "binomial"sv,    "_standard_gamma"sv, "_sample_dirichlet"sv};
 
 template <class Names>
 bool is_one_of(const Names& names, std::string_view name) {
@@ -99,7 +113,8 @@ Traits::Traits(const OperatorHandle& op) {
   random = op.hasTag(at::Tag::nondeterministic_seeded);
   probabilities = is_one_of(of_probabilities, name);
   overwrites = is_one_of(overwriting, name);
-  out_variant = std::ranges::any_of(schema.arguments(), [](const c10::Argument& argument) { return argument.is_out(); });
+  out_variant =
+      std::ranges::any_of(schema.arguments(), [](const c10::Argument& argument) { return argument.is_out(); });
   indexed = is_one_of(by_index, name);
   if (const auto place = schema.argumentIndexWithName("dropout_p")) dropout = static_cast<std::size_t>(*place);
   written = written_arguments(schema);

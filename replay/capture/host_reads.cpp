@@ -81,9 +81,9 @@ void begin() {
 
 const std::vector<std::string>& operators_that_read_inside() {
   static const std::vector<std::string> names{
-      "masked_fill.Tensor", "masked_fill_.Tensor",     "fill.Tensor",         "fill_.Tensor",
-      "index_fill.int_Tensor", "index_fill_.int_Tensor", "multinomial",        "embedding_bag",
-      "_embedding_bag",     "_ctc_loss",               "repeat_interleave.Tensor", "_pack_padded_sequence"};
+      "masked_fill.Tensor",       "masked_fill_.Tensor",  "fill.Tensor",   "fill_.Tensor",   "index_fill.int_Tensor",
+      "index_fill_.int_Tensor",   "multinomial",          "embedding_bag", "_embedding_bag", "_ctc_loss",
+      "repeat_interleave.Tensor", "_pack_padded_sequence"};
   return names;
 }
 

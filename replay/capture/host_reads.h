@@ -1,6 +1,6 @@
-// What a program reads out of tensors into variables of its own: `.item()`, `bool()`, the length of a `nonzero()`. While
-// recording every such number is noted; while a replay fast-forwards, tensors hold nothing, and the noted numbers are
-// given in their place, in order.
+// What a program reads out of tensors into variables of its own: `.item()`, `bool()`, the length of a `nonzero()`.
+// While recording every such number is noted; while a replay fast-forwards, tensors hold nothing, and the noted numbers
+// are given in their place, in order.
 //
 // One sequence a process, that of the thread which began it; reads of other threads are no part of it. Numbers are 64
 // bits: a double's, or an integer's with its sign.

@@ -544,8 +544,9 @@ void Recording::arrive() {
   draft_ = {};
   const auto next = restore();
   if (next == loop_.next + 1 || loop_.stopped) return;
-  notice("restore", "the anchor is of the program's step " + std::to_string(next) + ", the program is at step " +
-                        std::to_string(loop_.next + 1),
+  notice("restore",
+         "the anchor is of the program's step " + std::to_string(next) + ", the program is at step " +
+             std::to_string(loop_.next + 1),
          link_->welcome().first_step);
 }
 

@@ -34,7 +34,9 @@ class Recording {
   // On the way to an anchor: operators are not computed, and an optimizer's step need not be made.
   [[nodiscard]] bool fast_forwarding() const { return forward_ != nullptr; }
   // True where memory holds nothing, for a program on its way to an anchor.
-  [[nodiscard]] bool is_stale(const at::Tensor& tensor) const { return forward_ != nullptr && forward_->is_stale(tensor); }
+  [[nodiscard]] bool is_stale(const at::Tensor& tensor) const {
+    return forward_ != nullptr && forward_->is_stale(tensor);
+  }
   [[nodiscard]] bool live() const { return link_->alive(); }
   void keep(Kept value) { kept_.push_back(std::move(value)); }
   // One that the program made after the recording had begun; it takes the next number.

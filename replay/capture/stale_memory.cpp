@@ -58,9 +58,10 @@ Block* block_of(const c10::StorageImpl& storage) {
 at::Tensor StaleMemory::make(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType type) {
   const auto dtype = c10::scalarTypeToTypeMeta(type);
   const auto bytes = at::detail::computeStorageNbytes(sizes, strides, dtype.itemsize());
-  c10::Storage storage(c10::Storage::use_byte_size_t(), bytes, zeros(bytes), c10::GetCPUAllocator(), /*resizable=*/true);
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
-                                                         dtype);
+  c10::Storage storage(c10::Storage::use_byte_size_t(), bytes, zeros(bytes), c10::GetCPUAllocator(),
+                       /*resizable=*/true);
+  auto tensor =
+      at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), dtype);
   tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides);
   return tensor;
 }

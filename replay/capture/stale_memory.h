@@ -34,7 +34,8 @@ class StaleMemory {
 
  private:
   struct Listed {
-    c10::weak_intrusive_ptr<c10::StorageImpl> storage;  // a freed one's address must not be another's while it stands here
+    c10::weak_intrusive_ptr<c10::StorageImpl>
+        storage;  // a freed one's address must not be another's while it stands here
     bool written = false;
   };
   mutable std::mutex mutex_;

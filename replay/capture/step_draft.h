@@ -37,8 +37,8 @@ struct StepDraft {
 void read_forward(StepDraft& draft, const Parameters* parameters, const std::vector<at::Tensor>& batch);
 // More batches of a step whose F is past.
 void read_batch(StepDraft& draft, const std::vector<at::Tensor>& batch);
-// Moment P: the gradients of what optimizer `number` owns. `sparse` names parameters that have had a sparse gradient; it
-// grows.
+// Moment P: the gradients of what optimizer `number` owns. `sparse` names parameters that have had a sparse gradient;
+// it grows.
 void read_gradients(StepDraft& draft, const Parameters& parameters, std::size_t number, std::set<std::string>& sparse,
                     bool summarize);
 // Moment P: the options of optimizer `number`.

@@ -133,8 +133,8 @@ void views(const Situation& situation, List& list) {
   if (situation.views_refused.empty()) return;
   list.push_back(
       {Level::note, "views",
-       fmt::format("copy-on-write views are refused here ({}): a replay runs in place, and what the program "
-                   "overwrites or resumes from is not as it was",
+       fmt::format("copy-on-write views are refused here ({}): a replay must be asked to run --in-place, and what the "
+                   "program overwrites or resumes from is not as it was",
                    situation.views_refused),
        "allow user namespaces and overlay mounts in them (Debian: sysctl kernel.unprivileged_userns_clone=1; "
        "Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; containers: --cap-add SYS_ADMIN)"});

@@ -5,21 +5,27 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "replay/run/error.h"
 
 namespace samestep {
 namespace {
 
+// Nobody where it cannot be asked.
+std::optional<uid_t> owner_of(const std::filesystem::path& run) {
+  struct stat status {};
+  if (::stat((run / "manifest.json").c_str(), &status) != 0) return std::nullopt;
+  return status.st_uid;
+}
+
 // The manifest names the program to start, so it must be the caller's own word.
 void refuse_another_users(const ReplayOptions& options) {
-  struct stat status {};
-  const std::filesystem::path manifest = options.run / "manifest.json";
-  if (::stat(manifest.c_str(), &status) != 0 || status.st_uid == ::geteuid()) return;
+  if (is_own_run(options.run)) return;
   throw BrokenInput(
       fmt::format("{} belongs to another user (uid {}), so its recorded command is not run. Give the "
                   "command yourself: samestep replay {} -- COMMAND",
-                  options.run.string(), status.st_uid, options.run.string()));
+                  options.run.string(), *owner_of(options.run), options.run.string()));
 }
 
 std::vector<std::string> choose_command(const nlohmann::json& recorded, const ReplayOptions& options) {
@@ -74,6 +80,11 @@ void override_pins(Command& command, const std::map<std::string, std::string>& s
 }
 
 }  // namespace
+
+bool is_own_run(const std::filesystem::path& run) {
+  const auto owner = owner_of(run);
+  return !owner || *owner == ::geteuid();
+}
 
 std::vector<std::string> recorded_command(const nlohmann::json& recorded) {
   std::vector<std::string> words;

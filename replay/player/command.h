@@ -21,6 +21,8 @@ struct Command {
 // `recorded`: of the session whose steps are asked for. Throws BrokenInput where the run is another user's and
 // options.command is empty, where no command was recorded, or where options.set names no pin.
 [[nodiscard]] Command command_for(const nlohmann::json& recorded, const ReplayOptions& options);
+// True where the run's manifest belongs to the caller: it may name a program to start, and files to put back.
+[[nodiscard]] bool is_own_run(const std::filesystem::path& run);
 // Of such a session; empty where there is none.
 [[nodiscard]] std::vector<std::string> recorded_command(const nlohmann::json& recorded);
 

@@ -23,10 +23,11 @@ void create(const fs::path& folder) {
   }
 }
 
-fs::path chosen(const fs::path& folder) {
+fs::path chosen(const fs::path& folder, const char* option) {
   std::error_code error;
   if (fs::exists(folder, error) && !fs::is_empty(folder, error)) {
-    throw BrokenInput(fmt::format("--save {}: it exists and is not an empty folder; choose another.", folder.string()));
+    throw BrokenInput(
+        fmt::format("{} {}: it exists and is not an empty folder; choose another.", option, folder.string()));
   }
   create(folder);
   return folder;
@@ -51,12 +52,16 @@ std::string run_name(const fs::path& run) {
 }  // namespace
 
 fs::path make_replay_folder(const ReplayOptions& options) {
-  if (options.save) return chosen(*options.save);
+  if (options.save) return chosen(*options.save, "--save");
   const fs::path parent = "samestep-runs";
   create(parent);
   hide_from_git(parent);
   return unused(parent,
                 fmt::format("{:%Y%m%dT%H%M%SZ}-replay-{}", fmt::gmtime(std::time(nullptr)), run_name(options.run)));
+}
+
+void make_output_folder(const ReplayOptions& options) {
+  if (options.keep_output) (void)chosen(*options.keep_output, "--keep-output");
 }
 
 std::vector<std::string> last_lines(const fs::path& file, std::size_t lines) {

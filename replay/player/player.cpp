@@ -11,6 +11,8 @@
 #include "replay/player/judge.h"
 #include "replay/player/plan.h"
 #include "replay/player/present.h"
+#include "replay/player/refusals.h"
+#include "replay/player/replay_view.h"
 #include "replay/player/saved_run.h"
 #include "replay/player/sessions.h"
 #include "replay/player/tensor_files.h"
@@ -29,6 +31,7 @@ struct Stage {
   const ReplayOptions& options;
   const RunReader& recording;
   const Command& command;
+  const ReplayView* view;  // nullptr: in place
   std::filesystem::path folder;
   const HeldAnchor* anchor = nullptr;  // of the plan; nullptr: from the start
 };
@@ -44,19 +47,33 @@ WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump
   return options;
 }
 
+// In a fresh view: a second replay finds the folders as the first one did.
+Ending launch_in_view(const Stage& stage, Launch start, Server& server, bool keeps_output) {
+  View view(stage.view->options);
+  start.enclosure = &view;
+  Ending ending = launch(start, server);
+  if (keeps_output) view.keep_output(*stage.options.keep_output);
+  return ending;
+}
+
 Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, WatchOptions options) {
   Descriptor anchor;
   if (held != nullptr) anchor = verified_anchor(stage.recording, *held);
   const auto output = stage.folder / fmt::format("output{}.txt", options.dump_suffix);
+  const bool keeps_output = stage.options.keep_output && options.dump_suffix.empty();
   Watch watch(stage.recording, plan, std::move(anchor), std::move(options));
   Server server(watch);
   if (stage.command.gives_seeds) give_seeds(stage.command.seeds, server.socket_path());
   Launch start = stage.command.launch;
   start.output = output;
-  Ending ending = launch(start, server);
+  Refusals refusals;
+  const auto listener = listen_for_refusals(start, server.socket_path(), refusals);
+  Ending ending = stage.view == nullptr ? launch(start, server) : launch_in_view(stage, start, server, keeps_output);
+  if (listener) listener->finish();
   stage.options.progress("");
   Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines),
             asked_seeds(server.socket_path())};
+  if (stage.view != nullptr) pass.refused = all_refused(refusals.paths(), output);
   if (!pass.findings.tampered.empty()) throw TamperedInput(pass.findings.tampered);
   for (const std::string& failure : server.failures()) {
     if (pass.findings.broken.empty()) pass.findings.broken = failure;
@@ -143,12 +160,21 @@ void announce(const Stage& stage, const Plan& plan, const Present& present) {
   const std::string folder = stage.command.launch.cwd.empty() ? "." : stage.command.launch.cwd.string();
   say(fmt::format("replaying {} in {}", shell_words(stage.command.launch.argv), folder));
   for (const std::string& remark : stage.command.remarks) say(remark);
+  if (stage.view != nullptr)
+    for (const std::string& remark : stage.view->remarks) say(remark);
   if (!plan.sessions.empty()) say(plan.sessions);
   if (!plan.start.empty()) say(plan.start);
   for (const std::string& change : present.changes()) say("changed since the recording: " + change);
   say(fmt::format("steps {} to {}, from {}; output in {}", plan.from, plan.to - 1,
                   plan.anchor ? fmt::format("the anchor at step {}", plan.anchor->step) : "the start",
                   (stage.folder / "output.txt").string()));
+}
+
+void add_view_words(std::vector<std::string>& words, const ReplayOptions& options) {
+  if (options.in_place) words.emplace_back("--in-place");
+  if (options.network) words.emplace_back("--network");
+  for (const auto& folder : options.view) words.insert(words.end(), {"--view", folder.string()});
+  for (const auto& path : options.show) words.insert(words.end(), {"--show", path.string()});
 }
 
 std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verdict& verdict) {
@@ -160,6 +186,7 @@ std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verd
   if (options.cwd) words.insert(words.end(), {"--cwd", options.cwd->string()});
   if (options.rank != 0) words.insert(words.end(), {"--rank", std::to_string(options.rank)});
   if (options.ignore_environment) words.emplace_back("--ignore-environment");
+  add_view_words(words, options);
   if (!options.command.empty()) words.emplace_back("--");
   words.insert(words.end(), options.command.begin(), options.command.end());
   return shell_words(words);
@@ -206,6 +233,15 @@ std::optional<std::string> why_not_forward(const Plan& plan, const Pass& pass) {
   return std::nullopt;
 }
 
+// On the way to an anchor a script writes files of no content, and it may have to begin anew: neither where somebody
+// keeps what it writes.
+void compute_what_is_kept(Plan& plan, const ReplayOptions& options, bool in_a_view) {
+  if (in_a_view && !options.save && !options.keep_output) return;
+  plan = without_anchor(std::move(plan));
+  plan.start =
+      "all is computed from the start: brought to an anchor without computing, a script writes files of no content";
+}
+
 ReplayAnswer play(const Stage& stage, const Plan& plan) {
   Present present(session_at(stage.recording, plan.from), stage.command);
   announce(stage, plan, present);
@@ -237,6 +273,7 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
   for (const auto& dump : first.findings.dumps) {
     verdict.evidence.push_back("the replay's tensors of that step: " + dump.string());
   }
+  if (stage.view != nullptr) name_refused_writes(verdict, first.refused);
   verdict.reproduce = reproduce(stage.options, plan, verdict);
   write_verdict(stage.folder, verdict);
   return answer;
@@ -259,10 +296,13 @@ ReplayAnswer replay(const ReplayOptions& options) {
     answer.verdict.evidence.push_back(plan.refusal);
     return answer;
   }
-  // A run that is saved may be begun once only.
-  if (options.save && plan.fast_forward) plan = without_anchor(plan);
   const Command command = command_for(session_at(recording, plan.from), options);
-  return play({options, recording, command, make_replay_folder(options), anchor ? &*anchor : nullptr}, plan);
+  const std::optional<ReplayView> view = view_for(options, command, session_at(recording, plan.from));
+  if (plan.fast_forward && plan.anchor) compute_what_is_kept(plan, options, view.has_value());
+  make_output_folder(options);
+  return play({options, recording, command, view ? &*view : nullptr, make_replay_folder(options),
+               plan.anchor ? &*anchor : nullptr},
+              plan);
 }
 
 int exit_code(const ReplayAnswer& answer) {

@@ -1,7 +1,7 @@
 // replay/player/ runs a recorded program again and says whether it did the same: it picks the anchor, launches the
 // command with a sink that compares each step as it commits, replays a divergence once more before it is called, and
-// judges. It may include kernels/ and replay/{run,checkpoint,compare,recorder}; no HDF5, no LibTorch of its own. A run
-// directory comes in, a Verdict goes out; what the program printed, the tensors of a divergent step and the verdict
+// judges. It may include kernels/ and replay/{run,checkpoint,compare,recorder,view}; no HDF5, no LibTorch of its own. A
+// run directory comes in, a Verdict goes out; what the program printed, the tensors of a divergent step and the verdict
 // stay in the replay's own folder.
 //
 // This header: the one call.
@@ -30,7 +30,13 @@ struct ReplayOptions {
   std::vector<std::string> command;          // default: the recorded command
   bool keep_going = false;                   // compare on after the first divergence
   bool ignore_environment = false;
-  std::uint32_t rank = 0;                                                   // the process that is compared
+  bool in_place = false;                    // in the folder itself, not in a view (replay/view/view.h)
+  std::vector<std::filesystem::path> view;  // folders that the program may write to besides, copy-on-write
+  std::vector<std::filesystem::path> show;  // stay as they are now, although the recording made or changed them
+  bool network = false;                     // the machine's, in a view
+  std::optional<std::filesystem::path>
+      keep_output;         // what was written in the view goes here; must not exist or be empty
+  std::uint32_t rank = 0;  // the process that is compared
   std::function<void(const std::string&)> say = [](const std::string&) {};  // lines for standard error
   // About once a second while the program runs, from another thread; "" when it has ended, before anything is said.
   std::function<void(const std::string&)> progress = [](const std::string&) {};
@@ -43,8 +49,8 @@ struct ReplayAnswer {
 };
 
 // Throws TamperedInput where the run's contents contradict each other; BrokenInput for what cannot be read, a folder
-// that cannot be written, a --set that is no pin, and a run of another user's without `command` (its manifest names the
-// program to start). REQUIRES the main thread (see launch()).
+// that cannot be written, a --set that is no pin, a machine that allows no view (ViewRefused), and a run of another
+// user's without `command` (its manifest names the program to start). REQUIRES the main thread (see launch()).
 [[nodiscard]] ReplayAnswer replay(const ReplayOptions& options);
 
 // 0, 1, 3, 4 as the outcome says; 125 where untestable.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "replay/recorder/file_record.h"
 #include "replay/recorder/provenance.h"
 
 namespace samestep {
@@ -12,6 +13,14 @@ constexpr std::chrono::seconds patience{60};  // for the digests that a replay h
 const nlohmann::json& recorded_files(const nlohmann::json& what) {
   static const nlohmann::json none = nlohmann::json::array();
   return what.is_object() && what.contains("files") && what["files"].is_array() ? what["files"] : none;
+}
+
+// Of the files that the recording read; those it changed itself are not among them.
+const nlohmann::json& recorded_reads(const nlohmann::json& what) {
+  static const nlohmann::json none = nlohmann::json::array();
+  if (!what.is_object() || !what.contains("reads") || !what["reads"].is_object()) return none;
+  const nlohmann::json& reads = what["reads"];
+  return reads.contains("files") && reads["files"].is_array() ? reads["files"] : none;
 }
 
 std::string text(const nlohmann::json& object, const char* key) {
@@ -35,6 +44,23 @@ std::string change_of(const nlohmann::json& file) {
   return "";
 }
 
+// The first of them; of a data set that was made anew every file is another.
+void add_changes(std::vector<std::string>& found, const nlohmann::json& files) {
+  constexpr std::size_t most_named = 20;
+  std::size_t changed = 0;
+  for (const auto& file : files)
+    if (std::string change = change_of(file); !change.empty() && ++changed <= most_named)
+      found.push_back(std::move(change));
+  if (changed > most_named) found.push_back(fmt::format("{} more files", changed - most_named));
+}
+
+// In place of a digest, of a file that is another one already by its size.
+std::string state_now(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? "gone" : fmt::format("{} bytes", size);
+}
+
 }  // namespace
 
 Present::Present(const nlohmann::json& recorded, const Command& command)
@@ -46,13 +72,15 @@ Present::Present(const nlohmann::json& recorded, const Command& command)
     command_files_.push_back(file.path);
     digests_.add(file.path, file.role);
   }
+  for (const auto& file : recorded_reads(recorded_))
+    if (!text(file, "digest").empty() && change_of(file).empty())
+      digests_.add(text(file, "path"), FileRecord::read_role);
 }
 
 std::vector<std::string> Present::changes() const {
   std::vector<std::string> found;
-  for (const auto& file : recorded_files(recorded_)) {
-    if (std::string change = change_of(file); !change.empty()) found.push_back(std::move(change));
-  }
+  for (const nlohmann::json* files : {&recorded_files(recorded_), &recorded_reads(recorded_)})
+    add_changes(found, *files);
   const auto recorded = recorded_.is_object() ? recorded_.value("revision", nlohmann::json()) : nlohmann::json();
   const auto now = what_.value("revision", nlohmann::json());
   const std::string before = text(recorded, "commit");
@@ -69,7 +97,15 @@ Surroundings Present::surroundings(const Findings& findings) {
   for (const std::string& file : findings.files) digests_.add(file, "library");
   Surroundings now{what_, findings.environment};
   for (const protocol::Code& code : findings.code) code_.add(code);
-  code_.describe(now.what, patience);
+  code_.settle();
+  const std::vector<FileDigest> digests = digests_.finish(patience);
+  code_.describe(now.what, digests, patience);
+  now.what["reads"] = {{"files", nlohmann::json::array()}};
+  for (const FileDigest& file : digests)
+    if (file.role == FileRecord::read_role) now.what["reads"]["files"].push_back(to_json(file));
+  for (const auto& file : recorded_reads(recorded_))
+    if (!change_of(file).empty())
+      now.what["reads"]["files"].push_back({{"path", text(file, "path")}, {"digest", state_now(text(file, "path"))}});
   return now;
 }
 

@@ -83,13 +83,14 @@ class Signals {
 // What posix_spawn is told beside the words.
 class SpawnSettings {
  public:
-  SpawnSettings(const Launch& launch, const Signals& signals) {
+  explicit SpawnSettings(const Start& start) {
     posix_spawn_file_actions_init(&actions_);
     posix_spawnattr_init(&attributes_);
-    if (!launch.cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions_, launch.cwd.c_str());
-    const sigset_t defaults = signals.defaults();
-    posix_spawnattr_setsigmask(&attributes_, &signals.mask_before());
-    posix_spawnattr_setsigdefault(&attributes_, &defaults);
+    if (!start.cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions_, start.cwd.c_str());
+    for (const int stream : {STDOUT_FILENO, STDERR_FILENO})
+      if (start.output >= 0) posix_spawn_file_actions_adddup2(&actions_, start.output, stream);
+    posix_spawnattr_setsigmask(&attributes_, &start.mask);
+    posix_spawnattr_setsigdefault(&attributes_, &start.defaults);
     posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   }
   ~SpawnSettings() {
@@ -99,10 +100,6 @@ class SpawnSettings {
   SpawnSettings(const SpawnSettings&) = delete;
   SpawnSettings& operator=(const SpawnSettings&) = delete;
 
-  void send_output_to(int file) {
-    posix_spawn_file_actions_adddup2(&actions_, file, STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions_, file, STDERR_FILENO);
-  }
   [[nodiscard]] int spawn(pid_t& pid, char* const* argv, char* const* environment) const {
     return ::posix_spawnp(&pid, argv[0], &actions_, &attributes_, argv, environment);
   }
@@ -131,43 +128,85 @@ std::vector<std::string> environment_words(const EnvironmentChanges& changes) {
   return words;
 }
 
-Ending not_started(const Launch& launch, int error) {
-  const int code = error == ENOENT ? 127 : 126;
-  return {Ending::Kind::not_started, code,
-          fmt::format("cannot start '{}': {}", launch.argv.front(), std::strerror(error))};
-}
-
 // A script without a first line #! is a shell script, as every shell has it.
-int spawn_as_shell_script(const SpawnSettings& settings, pid_t& pid, const Launch& launch, char* const* environment) {
+int spawn_as_shell_script(const SpawnSettings& settings, pid_t& pid, const Start& start, char* const* environment) {
   std::vector<std::string> words{"/bin/sh"};
-  words.insert(words.end(), launch.argv.begin(), launch.argv.end());
+  words.insert(words.end(), start.argv.begin(), start.argv.end());
   return settings.spawn(pid, pointers(words).data(), environment);
 }
 
-std::optional<Ending> spawn(const Launch& launch, const std::string& socket, const Signals& signals, pid_t& pid) {
-  std::error_code ignored_error;
-  if (!launch.cwd.empty() && !std::filesystem::is_directory(launch.cwd, ignored_error))
-    return Ending{Ending::Kind::not_started, 126, fmt::format("there is no folder '{}'", launch.cwd.string())};
-  SpawnSettings settings(launch, signals);
-  Descriptor output;
-  if (!launch.output.empty()) {
-    output = Descriptor(::open(launch.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600));
-    if (!output)
-      return Ending{Ending::Kind::not_started, 126, fmt::format("cannot write '{}'", launch.output.string())};
-    settings.send_output_to(output.get());
+// A child of this process. Left unreaped until reap(), so that the server can still ask how it ended.
+class Child : public Running {
+ public:
+  explicit Child(pid_t pid) : pid_(pid), process_(open_process(pid)) {}
+
+  [[nodiscard]] int descriptor() const override { return process_.get(); }
+  [[nodiscard]] bool ended() override {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid_;
   }
+  void pass_on(int signal) override { ::kill(pid_, signal); }
+  [[nodiscard]] Ending reap() override {
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    return ending_of(status);
+  }
+
+ private:
+  pid_t pid_;
+  Descriptor process_;
+};
+
+// The start of a command that runs as a child like any other.
+class Outside : public Enclosure {
+ public:
+  [[nodiscard]] std::unique_ptr<Running> start(const Start& start, Ending& failed) override {
+    const SpawnSettings settings(start);
+    std::vector<std::string> environment = start.environment, words = start.argv;
+    const auto environment_pointers = pointers(environment);
+    pid_t pid = 0;
+    int error = settings.spawn(pid, pointers(words).data(), environment_pointers.data());
+    if (error == ENOEXEC) error = spawn_as_shell_script(settings, pid, start, environment_pointers.data());
+    if (error == 0) return std::make_unique<Child>(pid);
+    failed = not_started(start.argv.front(), error);
+    return nullptr;
+  }
+};
+
+std::vector<std::string> environment_of(const Launch& launch, const std::string& socket) {
   EnvironmentChanges changes = launch.environment;
   changes[protocol::socket_variable] = socket;
   if (const auto hook = python_hook()) {
     const char* python_path = std::getenv(python_path_variable);
     changes[python_path_variable] = with_hook(*hook, python_path == nullptr ? "" : python_path);
   }
-  std::vector<std::string> environment = environment_words(changes), words = launch.argv;
-  const auto environment_pointers = pointers(environment);
-  int error = settings.spawn(pid, pointers(words).data(), environment_pointers.data());
-  if (error == ENOEXEC) error = spawn_as_shell_script(settings, pid, launch, environment_pointers.data());
-  if (error != 0) return not_started(launch, error);
-  return std::nullopt;
+  return environment_words(changes);
+}
+
+std::unique_ptr<Running> start(const Launch& launch, const std::string& socket, const Signals& signals,
+                               Ending& failed) {
+  const auto refuse = [&](const std::string& why) {
+    failed = {Ending::Kind::not_started, 126, why};
+    return nullptr;
+  };
+  std::error_code ignored_error;
+  if (!launch.cwd.empty() && !std::filesystem::is_directory(launch.cwd, ignored_error))
+    return refuse(fmt::format("there is no folder '{}'", launch.cwd.string()));
+  Descriptor output;
+  if (!launch.output.empty()) {
+    output = Descriptor(::open(launch.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600));
+    if (!output) return refuse(fmt::format("cannot write '{}'", launch.output.string()));
+  }
+  const Start settled{launch.argv,
+                      environment_of(launch, socket),
+                      launch.cwd,
+                      output.get(),
+                      signals.mask_before(),
+                      signals.defaults(),
+                      std::filesystem::path(socket).parent_path()};
+  Outside outside;
+  return (launch.enclosure == nullptr ? outside : *launch.enclosure).start(settled, failed);
 }
 
 // The terminal gives Ctrl-C to the whole foreground group, so the command has it already; a signal that a process sent
@@ -180,17 +219,14 @@ bool means_stop(const signalfd_siginfo& info) {
   return info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP || info.ssi_signo == SIGQUIT;
 }
 
-// Waits for the end of `pid`, passing signals on. Leaves it unreaped, so that the server can still ask how it ended.
-void wait_for_end(pid_t pid, const Signals& signals) {
-  const Descriptor process = open_process(pid);
-  for (;;) {
-    std::array<pollfd, 2> entries{pollfd{signals.descriptor(), POLLIN, 0}, pollfd{process.get(), POLLIN, 0}};
-    ::poll(entries.data(), entries.size(), process ? -1 : tick_milliseconds);
+// Waits for the command's end, passing signals on.
+void wait_for_end(Running& command, const Signals& signals) {
+  const int end = command.descriptor();
+  while (!command.ended()) {
+    std::array<pollfd, 2> entries{pollfd{signals.descriptor(), POLLIN, 0}, pollfd{end, POLLIN, 0}};
+    ::poll(entries.data(), entries.size(), end >= 0 ? -1 : tick_milliseconds);
     while (const auto info = signals.take())
-      if (!came_from_the_terminal(*info)) ::kill(pid, static_cast<int>(info->ssi_signo));
-    siginfo_t ended{};
-    if (::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == pid)
-      return;
+      if (!came_from_the_terminal(*info)) command.pass_on(static_cast<int>(info->ssi_signo));
   }
 }
 
@@ -202,14 +238,6 @@ void wait_for_sessions(const Server& server, const Signals& signals) {
     while (const auto info = signals.take())
       if (means_stop(*info)) return;
   }
-}
-
-Ending reap(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFSIGNALED(status)) return {Ending::Kind::killed, WTERMSIG(status), ""};
-  return {Ending::Kind::exited, WEXITSTATUS(status), ""};
 }
 
 }  // namespace
@@ -230,17 +258,28 @@ std::string Ending::text() const {
   return "not started: " + error;
 }
 
+Ending ending_of(int wait_status) {
+  if (WIFSIGNALED(wait_status)) return {Ending::Kind::killed, WTERMSIG(wait_status), ""};
+  return {Ending::Kind::exited, WEXITSTATUS(wait_status), ""};
+}
+
+Ending not_started(const std::string& program, int error) {
+  const int code = error == ENOENT ? 127 : 126;
+  return {Ending::Kind::not_started, code, fmt::format("cannot start '{}': {}", program, std::strerror(error))};
+}
+
 Ending launch(const Launch& launch, Server& server) {
   const Signals signals;
-  pid_t pid = 0;
-  if (auto failed = spawn(launch, server.socket_path(), signals, pid)) {
+  Ending failed;
+  const std::unique_ptr<Running> command = start(launch, server.socket_path(), signals, failed);
+  if (command == nullptr) {
     server.finish();
-    return *failed;
+    return failed;
   }
-  wait_for_end(pid, signals);
+  wait_for_end(*command, signals);
   wait_for_sessions(server, signals);
   server.finish();
-  return reap(pid);
+  return command->reap();
 }
 
 }  // namespace samestep

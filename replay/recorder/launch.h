@@ -3,8 +3,10 @@
 // while the command runs, and passed on unless the terminal has already given them to the whole process group.
 #pragma once
 
+#include <csignal>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,13 +17,6 @@ namespace samestep {
 
 // Variables to set in a command's environment, or (nullopt) to remove from it; all others it inherits.
 using EnvironmentChanges = std::map<std::string, std::optional<std::string>>;
-
-struct Launch {
-  std::vector<std::string> argv;   // REQUIRES at least one word; looked up in PATH
-  std::filesystem::path cwd;       // empty: the caller's
-  EnvironmentChanges environment;  // pins, set before the command loads its libraries
-  std::filesystem::path output;    // not empty: standard output and error go to this (new) file
-};
 
 // How a command ended.
 struct Ending {
@@ -35,6 +30,58 @@ struct Ending {
   // "exited with code 0", "killed by signal 9", "not started: ...".
   [[nodiscard]] std::string text() const;
 };
+
+// What a command is started with, all of it settled.
+struct Start {
+  std::vector<std::string> argv;         // REQUIRES at least one word; looked up in PATH
+  std::vector<std::string> environment;  // "NAME=value", all of it
+  std::filesystem::path cwd;             // empty: the caller's
+  int output = -1;                       // standard output and error; -1: the caller's. Not owned
+  sigset_t mask{};                       // signals that it finds blocked
+  sigset_t defaults{};                   // signals set back to their default action
+  std::filesystem::path socket_folder;   // must be reachable and writable for it, wherever it runs
+};
+
+// A command that was started.
+class Running {
+ public:
+  Running() = default;
+  virtual ~Running() = default;  // leaves it running where the kind of start allows that
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  // Readable once the command has ended; -1 where only ended() can tell.
+  [[nodiscard]] virtual int descriptor() const = 0;
+  [[nodiscard]] virtual bool ended() = 0;
+  virtual void pass_on(int signal) = 0;
+  // How it ended; waits for that. Called once, last.
+  [[nodiscard]] virtual Ending reap() = 0;
+};
+
+// Where a command runs when it is not simply a child of the recorder: a view (replay/view/view.h).
+class Enclosure {
+ public:
+  Enclosure() = default;
+  virtual ~Enclosure() = default;
+  Enclosure(const Enclosure&) = delete;
+  Enclosure& operator=(const Enclosure&) = delete;
+
+  // Null where the command cannot be started: `failed` says why then.
+  [[nodiscard]] virtual std::unique_ptr<Running> start(const Start& start, Ending& failed) = 0;
+};
+
+struct Launch {
+  std::vector<std::string> argv;   // REQUIRES at least one word; looked up in PATH
+  std::filesystem::path cwd;       // empty: the caller's
+  EnvironmentChanges environment;  // pins, set before the command loads its libraries
+  std::filesystem::path output;    // not empty: standard output and error go to this (new) file
+  Enclosure* enclosure = nullptr;  // null: the command is a child like any other. Not owned
+};
+
+// Of a status that wait(2) gave.
+[[nodiscard]] Ending ending_of(int wait_status);
+// Of a command that exec refused: 127 where there is none of that name, else 126.
+[[nodiscard]] Ending not_started(const std::string& program, int error);
 
 // Runs the command with protocol::socket_variable naming `server`'s socket. Returns when it has ended and every session
 // of the processes it left behind has ended too (a signal to stop ends that waiting), after server.finish(). Throws

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "replay/recorder/file_record.h"
 #include "replay/recorder/provenance.h"
 #include "replay/recorder/sha256.h"
 
@@ -92,6 +93,7 @@ void ProgramCode::ask_git(const std::string& script) {
 nlohmann::json ProgramCode::file_json(const FileDigest& file) const {
   nlohmann::json json = to_json(file);
   if (const auto module = modules_.find(file.path); module != modules_.end()) {
+    json["role"] = "module";
     json["module"] = module->second.name;
     json["since"] = module->second.from_start ? "start" : "end";
   }
@@ -117,10 +119,16 @@ nlohmann::json ProgramCode::distributions_json(const std::vector<FileDigest>& fi
   return list;
 }
 
-void ProgramCode::describe(nlohmann::json& what, std::chrono::milliseconds patience) {
+void ProgramCode::settle() {
   worker_.finish();
+}
+
+void ProgramCode::describe(nlohmann::json& what, const std::vector<FileDigest>& files,
+                           std::chrono::milliseconds patience) {
   what["files"] = nlohmann::json::array();
-  for (const FileDigest& file : files_.finish(patience)) what["files"].push_back(file_json(file));
+  // A module's file was read as well, and may have been told of as such first.
+  for (const FileDigest& file : files)
+    if (file.role != FileRecord::read_role || modules_.contains(file.path)) what["files"].push_back(file_json(file));
   const std::vector<FileDigest> checked = sha256_.finish(patience);
   if (told_ == 0) return;
   what["distributions"] = distributions_json(checked);

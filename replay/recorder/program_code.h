@@ -24,9 +24,11 @@ class ProgramCode {
 
   // What a session told. Returns at once; the reading happens in a thread of low priority.
   void add(const protocol::Code& code);
-  // Waits at most `patience` for what is left, and puts "files" into `what`, and where a session told of code
-  // "distributions" and "script_revision" (docs/format.md). Once, after the last add().
-  void describe(nlohmann::json& what, std::chrono::milliseconds patience);
+  // After the last add(), before the files' digests are finished: what is to be digested has all been named.
+  void settle();
+  // Once, after settle(). Puts "files" into `what`, and where a session told of code "distributions" and
+  // "script_revision" (docs/format.md). `files`: as FileDigests::finish() gave them; waits at most `patience` for SHA-256.
+  void describe(nlohmann::json& what, const std::vector<FileDigest>& files, std::chrono::milliseconds patience);
 
   // The default for `cache`, beside FileDigests::default_cache(); empty where there is none.
   [[nodiscard]] static std::filesystem::path default_cache();

@@ -1,15 +1,41 @@
 #include "replay/recorder/record.h"
 
+#include <optional>
+
+#include "replay/recorder/file_listener.h"
 #include "replay/recorder/server.h"
 
 namespace samestep {
+
+namespace {
+
+// Null where files are not watched, or cannot be.
+std::unique_ptr<FileListener> listen_for_files(const RunRecorder& recorder, const Server& server, Launch& launch,
+                                               Terminal& terminal) {
+  const auto library = preload_library();
+  if (recorder.files() == nullptr || !library) return nullptr;
+  try {
+    auto listener =
+        std::make_unique<FileListener>(std::filesystem::path(server.socket_path()).parent_path(), *recorder.files());
+    launch.environment.merge(preload_changes(*library, current_environment()));
+    return listener;
+  } catch (const BrokenInput& error) {
+    terminal.say_once(error.what());
+    return nullptr;
+  }
+}
+
+}  // namespace
 
 int record(const RecordOptions& options) {
   Terminal terminal;
   RunRecorder recorder(options, terminal);
   Server server(recorder);
   recorder.announce();
-  const Ending ending = launch({options.argv, options.cwd, recorder.environment(), {}}, server);
+  Launch start{options.argv, options.cwd, recorder.environment(), {}};
+  const auto listener = listen_for_files(recorder, server, start, terminal);
+  const Ending ending = launch(start, server);
+  if (listener) listener->finish();
   recorder.keep(asked_seeds(server.socket_path()));
   for (const std::string& failure : server.failures()) terminal.say_once(failure);
   recorder.close(ending);

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "replay/recorder/anchor_keeper.h"
@@ -13,6 +15,7 @@
 #include "replay/recorder/continuation.h"
 #include "replay/recorder/earlier_ranks.h"
 #include "replay/recorder/file_digests.h"
+#include "replay/recorder/file_record.h"
 #include "replay/recorder/program_code.h"
 #include "replay/recorder/provenance.h"
 #include "replay/recorder/run_directory.h"
@@ -63,11 +66,14 @@ struct RunRecorder::State {
   [[nodiscard]] Manifest first_manifest() const;
   void renew_quietly();
   [[nodiscard]] nlohmann::json revision() const;  // of this session
+  // What ran, read and wrote, into the session's part of the manifest.
+  void keep_files();
 
   // --- sessions
   [[nodiscard]] std::uint32_t free_rank(std::uint32_t asked) const;
   [[nodiscard]] nlohmann::json process_of(const Client& client) const;
   void mind_log_budget(Session& session);
+  void mind_unseen(const Client& client);
   void fail(Session& session, const std::string& why);
   [[nodiscard]] Recorded recorded() const;
 
@@ -87,6 +93,8 @@ struct RunRecorder::State {
   AnchorKeeper anchors;
   FileDigests files;
   ProgramCode code;
+  std::optional<FileRecord> file_record;
+  std::set<std::string> unseen;  // programs whose files nobody told of
   Worker renewals{[this](const std::string& what) {
     terminal.say_once(fmt::format("Renewing the manifest: {}. The training goes on.", what));
   }};
@@ -107,6 +115,7 @@ RunRecorder::State::State(const RecordOptions& given, Terminal& to)
       code(files, given.fresh_digests ? fs::path() : ProgramCode::default_cache()) {
   manifest.change([&](Manifest& now) { ranks = take_up_earlier_ranks(run, now); });
   manifest.renew();
+  if (options.watch_files) file_record.emplace(run, options.input_budget, files);
   for (const NamedFile& file : files_of_command(options.argv, options.cwd)) files.add(file.path, file.role);
 }
 
@@ -144,6 +153,23 @@ nlohmann::json RunRecorder::State::revision() const {
   return what.value("revision", nlohmann::json());
 }
 
+void RunRecorder::State::keep_files() {
+  if (file_record) file_record->settle();
+  code.settle();
+  const std::vector<FileDigest> digests = files.finish(digest_patience);
+  nlohmann::json found{{"revision", revision()}};
+  code.describe(found, digests, digest_patience);
+  for (const std::string& text : changed_packages(found))
+    manifest.add({utc_now_ns(), 0, "changed_package", std::nullopt, "", text});
+  const auto enter = [&](const nlohmann::json& part) {
+    manifest.change([&](Manifest& now) { (made_here ? now.what : now.what["continued"].back()).update(part); });
+  };
+  enter(found);
+  if (!file_record) return;
+  enter({{"reads", file_record->reads(digests)}, {"unseen", unseen}});
+  enter({{"writes", file_record->writes()}});  // may throw, where a copy cannot be read
+}
+
 std::uint32_t RunRecorder::State::free_rank(std::uint32_t asked) const {
   const auto taken = [&](std::uint32_t rank) {
     return std::ranges::any_of(
@@ -169,6 +195,14 @@ void RunRecorder::State::mind_log_budget(Session& session) {
                   "(--detail-every chooses it from the start; a replay regenerates the rest)",
                   human(options.log_budget), thinned_detail));
   session.log().thin(thinned_detail);
+}
+
+// A statically linked program carries no library, nor does one that was started without our environment.
+void RunRecorder::State::mind_unseen(const Client& client) {
+  if (!file_record || file_record->sees(client.pid) || !unseen.insert(client.hello.program).second) return;
+  terminal.say_once(fmt::format(
+      "which files {} reads and writes is not seen: it is linked statically, or was started without LD_PRELOAD",
+      client.hello.program));
 }
 
 void RunRecorder::State::fail(Session& session, const std::string& why) {
@@ -211,6 +245,10 @@ EnvironmentChanges RunRecorder::environment() const {
   return changes_for(state_->pins, current_environment());
 }
 
+FileSink* RunRecorder::files() const {
+  return state_->file_record ? &*state_->file_record : nullptr;
+}
+
 void RunRecorder::announce() const {
   std::vector<std::string> words;
   for (const Pin& pin : state_->pins)
@@ -230,13 +268,13 @@ void RunRecorder::close(const Ending& ending) {
   state.sessions.clear();
   state.anchors.finish();
   state.renewals.finish();
-  nlohmann::json loaded{{"revision", state.revision()}};
-  state.code.describe(loaded, digest_patience);
-  for (const std::string& text : changed_packages(loaded))
-    state.manifest.add({utc_now_ns(), 0, "changed_package", std::nullopt, "", text});
+  try {
+    state.keep_files();
+  } catch (const BrokenInput& error) {
+    state.terminal.say_once(error.what());
+  }
   state.manifest.change([&](Manifest& now) {
     auto& what = state.made_here ? now.what : now.what["continued"].back();
-    what.update(loaded);
     if (!state.seeds.empty()) what["seeds"] = to_json(state.seeds);
     what["ended_ns"] = utc_now_ns();
     what["command_ended"] = ending.text();
@@ -264,6 +302,7 @@ Greeting RunRecorder::on_hello(const Client& client) {
   Greeting greeting;
   if (!state.failure.empty()) return greeting;  // off; why has been said
   for (const std::string& file : client.hello.files) state.files.add(file, "library");
+  state.mind_unseen(client);
   const std::uint32_t rank = state.free_rank(client.hello.rank);
   RankState& rank_state = state.ranks[rank];
   state.anchors.begin(rank);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "replay/recorder/file_listener.h"
 #include "replay/recorder/launch.h"
 #include "replay/recorder/seeds.h"
 #include "replay/recorder/sink.h"
@@ -28,6 +29,8 @@ struct RecordOptions {
   std::uint64_t log_budget = std::uint64_t{1} << 30;  // bytes of a rank's logs; said once when passed
   bool fresh_digests = false;
   std::uint64_t stop_after = 0;  // stop the program when so many steps are recorded, as a replay does; 0: never
+  bool watch_files = true;                              // which files the program reads and writes
+  std::uint64_t input_budget = std::uint64_t{1} << 30;  // bytes of copies of files that it changes
 };
 
 class RunRecorder : public Sink {
@@ -40,6 +43,8 @@ class RunRecorder : public Sink {
   [[nodiscard]] const std::filesystem::path& run() const;
   // The pins, as changes to the command's environment.
   [[nodiscard]] EnvironmentChanges environment() const;
+  // Hears what the program's files are told of; null where they are not watched.
+  [[nodiscard]] FileSink* files() const;
   // The first line: where the recording goes, and what is pinned.
   void announce() const;
   // What the command's processes seeded themselves with goes into the manifest when it closes.

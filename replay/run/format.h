@@ -17,6 +17,7 @@ inline constexpr const char* manifest_file = "manifest.json";
 // The run's secret among the pins of the manifest: seeds for what a program does not seed are derived from it.
 inline constexpr const char* entropy_variable = "SAMESTEP_ENTROPY";
 inline constexpr const char* anchor_folder = "anchors";
+inline constexpr const char* input_folder = "inputs";  // copies of files that the program was about to change
 // "log-r0000-s0000.h5"
 [[nodiscard]] std::string log_file(std::uint32_t rank, std::uint32_t segment);
 // "anchors/000000200-r0000.safetensors"; of a later segment than the first "anchors/000000200-r0000-s0001.safetensors",

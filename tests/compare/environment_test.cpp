@@ -145,6 +145,29 @@ TEST(EnvironmentWeight, UnlessTheEnvironmentIsToBeIgnored) {
   EXPECT_THAT(verdict.suspects, Contains(HasSubstr("OMP_NUM_THREADS")));
 }
 
+Surroundings reading(int files, char digit) {
+  Surroundings run = usual();
+  auto list = json::array();
+  for (int i = 0; i < files; ++i)
+    list.push_back({{"path", "/data/" + std::to_string(i)}, {"digest", std::string(64, digit)}});
+  list.push_back({{"path", std::string("/only/") + digit}, {"digest", std::string(64, digit)}});
+  run.what["reads"] = {{"files", list}};
+  return run;
+}
+
+TEST(EnvironmentDifferences, OfAFileThatBothReadItsBytesCount) {
+  const auto found = environment_differences(reading(1, '1'), reading(1, '2'));
+  ASSERT_EQ(found.size(), 1U) << "a file that one of them reads is that run's own affair";
+  EXPECT_EQ(found[0].kind, Kind::file);
+  EXPECT_THAT(describe(found[0]), HasSubstr("/data/0 changed"));
+}
+
+TEST(EnvironmentDifferences, OfADataSetThatWasMadeAnewSomeFilesAreNamed) {
+  const auto found = environment_differences(reading(1000, '1'), reading(1000, '2'));
+  EXPECT_LT(found.size(), 30U);
+  EXPECT_THAT(describe(found.back()), HasSubstr("980 more of the files read"));
+}
+
 TEST(EnvironmentWeight, AChangedFileExcusesNothingAndIsTheFirstSuspect) {
   Verdict verdict = diverged();
   weigh_environment(verdict, {{Kind::told, "revision", "a", "b"}, {Kind::file, "/a/train", "11", "22"}}, false);

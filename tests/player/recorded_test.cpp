@@ -11,6 +11,7 @@
 #include "replay/recorder/record.h"
 #include "replay/run/run_files.h"
 #include "tests/player/written_run.h"
+#include "tests/view/possible_view.h"
 
 namespace samestep {
 namespace {
@@ -42,6 +43,7 @@ class Recorded : public ::testing::Test {
   ReplayAnswer replay_window(std::uint64_t from, std::uint64_t to) {
     ReplayOptions options;
     options.run = run();
+    options.in_place = !testing::view_refusal().empty();
     options.from = from;
     options.to = to;
     options.save = folder_ / ("replay-" + std::to_string(++replays_));

@@ -8,6 +8,7 @@
 #include "replay/run/error.h"
 #include "tests/compare/memory_run.h"
 #include "tests/player/written_run.h"
+#include "tests/view/possible_view.h"
 
 namespace samestep {
 namespace {
@@ -24,6 +25,7 @@ class Replay : public ::testing::Test {
     ReplayOptions options;
     options.run = folder_ / "run";
     options.save = folder_ / "replay";
+    options.in_place = !testing::view_refusal().empty();
     options.say = [this](const std::string& line) { said_ += line + "\n"; };
     return options;
   }
@@ -103,7 +105,12 @@ TEST_F(Replay, OfANoisyProgramIsFlaky) {
 TEST_F(Replay, OfACorruptionThatDoesNotComeBackIsAOneOff) {
   const auto flag = folder_ / "corrupt";
   std::ofstream(flag) << "now";
-  const ReplayAnswer answer = replay_of({"--once", flag.string() + ":9"});
+  WrittenRun run;
+  run.argv = {SAMESTEP_FRAMES_TRAINER, "--once", flag.string() + ":9"};
+  testing::write(run, folder_ / "run");
+  ReplayOptions in_place = options();  // the program uses the file up
+  in_place.in_place = true;
+  const ReplayAnswer answer = replay(in_place);
   EXPECT_EQ(answer.verdict.outcome, Outcome::flaky) << answer.verdict;
   EXPECT_EQ(answer.verdict.step, 9U);
   EXPECT_THAT(answer.verdict.evidence, Contains(HasSubstr("one-off")));

@@ -64,7 +64,8 @@ class Packages : public ::testing::Test {
     code.add({"start", script, {{"pack.one", path("pack/one.py")}}, {}, {folder_.string()}});
     code.add({"end", script, {{"pack.one", path("pack/one.py")}, {"pack.two", path("pack/two.py")}}, {}, {}});
     json what{{"revision", nullptr}};
-    code.describe(what, patience);
+    code.settle();
+    code.describe(what, files.finish(patience), patience);
     return what;
   }
   TemporaryFolder temporary_;
@@ -124,7 +125,8 @@ TEST_F(Packages, AreFoundThroughALinkToTheirFolder) {
   ProgramCode code(files, {});
   code.add({"start", "", {{"pack.one", path("pack/one.py")}}, {}, {folder_.string() + "-link"}});
   json what;
-  code.describe(what, patience);
+  code.settle();
+  code.describe(what, files.finish(patience), patience);
   fs::remove(folder_.string() + "-link");
   EXPECT_EQ(what["files"][0]["distribution"], "pack");
 }
@@ -144,7 +146,8 @@ TEST(ProgramCode, OfAProgramThatToldNothingIsItsFilesAlone) {
   FileDigests files{fs::path()};
   ProgramCode code(files, {});
   json what;
-  code.describe(what, patience);
+  code.settle();
+  code.describe(what, files.finish(patience), patience);
   EXPECT_EQ(what, json({{"files", json::array()}}));
 }
 

@@ -1,0 +1,83 @@
+#include "replay/player/replay_view.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "replay/player/recorded_files.h"
+#include "replay/view/refused_writes.h"
+
+namespace samestep {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string sentence_of(const View& view, const ReplayOptions& options) {
+  std::vector<std::string> folders;
+  for (const fs::path& folder : view.folders()) folders.push_back(folder.string());
+  return fmt::format("in a view: what it writes to {} {}; all else is read-only, {}", fmt::join(folders, " and "),
+                     options.keep_output ? fmt::format("goes to {}", options.keep_output->string())
+                                         : "is thrown away at its end (--keep-output DIR)",
+                     options.network ? "the network is the machine's" : "there is no network (--network)");
+}
+
+std::string before_sentence(const EarlierState& before) {
+  if (before.hidden.empty() && before.files.empty()) return "";
+  return fmt::format(
+      "as the recording found it: {} that it made hidden, {} that it changed or removed put back (--show "
+      "PATH leaves one as it is)",
+      before.hidden.size(), before.files.size());
+}
+
+void take_recorded_files(ReplayView& view, const ReplayOptions& options, const nlohmann::json& recorded) {
+  if (!is_own_run(options.run)) {
+    view.remarks.emplace_back("the run is another user's: which files it wrote is not taken from it");
+    return;
+  }
+  std::vector<fs::path> shown;
+  for (const fs::path& path : options.show) shown.push_back(fs::weakly_canonical(path));
+  RecordedFiles files = recorded_files(recorded, options.run, shown);
+  view.options.wished = std::move(files.folders);
+  view.options.before = std::move(files.before);
+  view.remarks = std::move(files.remarks);
+  if (std::string sentence = before_sentence(view.options.before); !sentence.empty())
+    view.remarks.push_back(std::move(sentence));
+}
+
+}  // namespace
+
+std::optional<ReplayView> view_for(const ReplayOptions& options, const Command& command,
+                                   const nlohmann::json& recorded) {
+  if (options.in_place) return std::nullopt;
+  ReplayView found;
+  found.options.cwd = fs::absolute(command.launch.cwd.empty() ? fs::current_path() : command.launch.cwd);
+  found.options.folders = options.view;
+  found.options.network = options.network;
+  take_recorded_files(found, options, recorded);
+  View view(found.options);
+  view.probe();
+  found.remarks.insert(found.remarks.begin(), sentence_of(view, options));
+  return found;
+}
+
+std::vector<fs::path> all_refused(std::vector<fs::path> told, const fs::path& output) {
+  constexpr std::size_t most = 10;
+  for (fs::path& path : refused_writes(output))
+    if (told.size() < most && std::ranges::find(told, path) == told.end()) told.push_back(std::move(path));
+  return told;
+}
+
+void name_refused_writes(Verdict& verdict, const std::vector<fs::path>& refused) {
+  for (const fs::path& path : refused) {
+    const fs::path folder = folder_to_allow(path);
+    const std::string way = folder.has_relative_path()
+                                ? shell_words({"--view", folder.string()})
+                                : std::string("a folder for it that is there before, and --view with that folder");
+    verdict.evidence.push_back(
+        fmt::format("a write to {} was refused: it lies outside of the view; {} allows it", path.string(), way));
+  }
+}
+
+}  // namespace samestep

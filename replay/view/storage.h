@@ -1,0 +1,41 @@
+// Where what a command writes in a view lies meanwhile: a private folder on a disk, never inside a folder that the view
+// lays over, gone with the view.
+#pragma once
+
+#include <ctime>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "replay/recorder/descriptor.h"
+
+namespace samestep {
+
+class ViewStorage {
+ public:
+  // In the first of $XDG_CACHE_HOME/samestep/views, ~/.cache/samestep/views, /var/tmp and $TMPDIR that lies in none of
+  // `folders` and on a file system that can be an overlay's upper layer. Removes what views left there whose process
+  // was killed. Throws ViewRefused that says what is wrong with each place.
+  explicit ViewStorage(const std::vector<std::filesystem::path>& folders);
+  ~ViewStorage();
+  ViewStorage(const ViewStorage&) = delete;
+  ViewStorage& operator=(const ViewStorage&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  // Whoever holds it open keeps the storage from being taken for one that was left behind.
+  [[nodiscard]] int lock() const { return lock_.get(); }
+  // Removes what lies in it: for a second start of the same view.
+  void clear() const;
+
+ private:
+  std::filesystem::path path_;
+  Descriptor lock_;
+};
+
+// Removes the storages in `place` that no process holds and that were made more than a minute before `now`: those of
+// views whose maker was killed.
+void remove_left_behind(const std::filesystem::path& place, std::time_t now);
+// Removes a tree whatever its permissions say, without following links; what cannot be removed stays.
+void remove_tree(const std::filesystem::path& folder);
+
+}  // namespace samestep
