@@ -1,6 +1,6 @@
 """A GPT on characters as people write it: 0.81 M parameters, dropout, a shuffling loader, AdamW, warm-up and cosine.
 
-    gpt.py TEXT [--batch 12] [--block 64] [--steps 150] [--step-times FILE] [--save FILE]
+    gpt.py TEXT [--batch 12] [--block 64] [--steps 150] [--step-times] [--save FILE]
 
 The same sizes as configs/gpt.toml. Knows nothing of Samestep; overhead.py times it with and without.
 """
@@ -67,7 +67,7 @@ def main():
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--block", type=int, default=64)
     parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--step-times", type=pathlib.Path)
+    parser.add_argument("--step-times", action="store_true", help="print each step's milliseconds")
     parser.add_argument("--save", type=pathlib.Path)
     options = parser.parse_args()
 
@@ -79,7 +79,7 @@ def main():
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / options.steps)))
     )
-    times, began = [], time.perf_counter()
+    began = time.perf_counter()
     for step, (x, y) in zip(range(options.steps), loader):
         logits = model(x)
         loss = F.cross_entropy(logits.view(-1, data.size), y.view(-1))
@@ -91,11 +91,9 @@ def main():
         if step % 10 == 0:
             print(f"step {step} loss {loss.item():.4f}")
         now = time.perf_counter()
-        times.append((now - began) * 1000)
+        if options.step_times:
+            print(f"ms {(now - began) * 1000:.4f}", flush=True)
         began = now
-        if options.step_times:  # as they come: a replay ends the program at its last step
-            with options.step_times.open("a") as file:
-                file.write(f"{times[-1]:.4f}\n")
     if options.save:
         torch.save(model.state_dict(), options.save)
 

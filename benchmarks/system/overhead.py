@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What recording and replaying cost a whole training, end to end.
 
-    overhead.py [--bin .venv/bin] [--rounds 10] [--steps 150] [tokens-768 | tokens-16384 | replay | start-up]...
+    overhead.py [--bin .venv/bin] [--rounds 10] [--steps 150]
+                [tokens-768 | tokens-16384 | replay | start-up | forward-768 | forward-16384]...
 
 Recording is measured as a user has it: defaults, anchors on, the recorder beside the trainer. The same program with the
 session off, under the same pins (environment and --deterministic), takes turns with it; each round gives one ratio, so
@@ -9,9 +10,11 @@ that slow drift of the machine cancels. Bits are checked before any time is told
 Both run with glibc's allocator told to keep freed memory (KEEP_MEMORY; --default-malloc leaves it as it is): else it gives
 the activations back to the system and takes them again in every step, which at 16,384 tokens is half of the step and
 varies with the heap's layout. Printed are the median of the rounds' ratios and their quartiles, and, out of the recording's own log, the time per step
-spent in digests (capture) and waiting for the recorder. Needs h5py for that part.
+spent in digests (capture) and waiting for the recorder. Needs h5py for that part. forward-*: a PyTorch script (benchmarks/python/gpt.py) on its way
+to an anchor without computing, beside the same steps of the recording.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -23,6 +26,7 @@ import time
 
 WARM_UP = 10  # steps that are not counted: pages, caches and threads are new
 DENSE = 32  # steps at the start of a run that all have statistics, sketches and syndromes; later every 16th has
+FIRST_FORWARDED = 4  # the first steps on the way ask each operator for its shapes
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 SHAPES = {"tokens-768": ["--batch", "12", "--block", "64"], "tokens-16384": ["--batch", "64", "--block", "256"]}
 
@@ -127,6 +131,24 @@ class Bench:
         print(f"\nreplay, all {steps} steps compared")
         print("  speed of replay / plain training", quartiles(ratios))
 
+    def forward(self, shape):
+        """What a step costs that is left out on the way to an anchor."""
+        python, script = self.options.bin / "python", pathlib.Path(__file__).resolve().parents[1] / "python" / "gpt.py"
+        text = self.options.bin.parent / "share" / "samestep" / "bible.txt"
+        anchor, ratios, run = 12, [], self.folder / f"forward-{shape}"
+        command = [python, script, text, *SHAPES[shape], "--steps", anchor + 2, "--step-times"]
+        printed = call(self.samestep, "record", "--run", run, "--anchor-every", anchor, "--", *command)
+        recorded = printed_times(printed)[FIRST_FORWARDED:anchor]
+        for _ in range(self.options.rounds):
+            answer = json.loads(call(self.samestep, "replay", run, "--from", anchor, "--json"))
+            if answer["verdict"] != "same" or "without being computed" not in " ".join(answer["evidence"]):
+                sys.exit(f"{shape}: {json.dumps(answer)}")
+            output = max(pathlib.Path("samestep-runs").glob(f"*-replay-{run.name}/output.txt"), key=os.path.getmtime)
+            forwarded = printed_times(output.read_text())[FIRST_FORWARDED:anchor]
+            ratios.append(statistics.median(forwarded) / statistics.median(recorded))
+        print(f"\n{shape}: a recorded step takes {statistics.median(recorded):.2f} ms (median of {len(recorded)})")
+        print("  left out / recorded, median step", quartiles(ratios))
+
     def start_up(self):
         run = self.folder / "for-start-up"
         call(self.samestep, "record", "--run", run, "--", self.train, "--model", "mlp", "--batch", "64", "--steps", "50")
@@ -141,6 +163,10 @@ class Bench:
         began = time.perf_counter()
         call(*command)
         return (time.perf_counter() - began) * 1000
+
+
+def printed_times(text):
+    return [float(line.split()[1]) for line in text.splitlines() if line.startswith("ms ")]
 
 
 def step_times(file):
@@ -162,6 +188,9 @@ def main():
         for what in options.what:
             if what in SHAPES:
                 bench.recording(what)
+            elif what.startswith("forward-"):
+                with contextlib.chdir(folder):  # a replay leaves its folder where it runs
+                    bench.forward(what.replace("forward", "tokens"))
             else:
                 {"replay": bench.replay, "start-up": bench.start_up}[what]()
 
