@@ -57,6 +57,17 @@ const char* kind_of(const std::string& end) {
   return end.starts_with("killed") ? "kill" : "ended";
 }
 
+// Program, libraries and modules are read as well; what is known of them stands in `files`.
+nlohmann::json without(nlohmann::json reads, const nlohmann::json& files) {
+  std::set<std::string> listed;
+  for (const nlohmann::json& file : files) listed.insert(file["path"].get<std::string>());
+  nlohmann::json others = nlohmann::json::array();
+  for (nlohmann::json& file : reads["files"])
+    if (!listed.contains(file["path"].get<std::string>())) others.push_back(std::move(file));
+  reads["files"] = std::move(others);
+  return reads;
+}
+
 }  // namespace
 
 struct RunRecorder::State {
@@ -166,7 +177,7 @@ void RunRecorder::State::keep_files() {
   };
   enter(found);
   if (!file_record) return;
-  enter({{"reads", file_record->reads(digests)}, {"unseen", unseen}});
+  enter({{"reads", without(file_record->reads(digests), found["files"])}, {"unseen", unseen}});
   enter({{"writes", file_record->writes()}});  // may throw, where a copy cannot be read
 }
 
