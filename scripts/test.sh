@@ -7,7 +7,7 @@ scripts/setup.sh
 PATH=$PWD/.venv/bin:$PATH
 if [ -z "${SAMESTEP_QUICK:-}" ]; then
   scripts/sanitize.sh
-  scripts/fuzz.sh "${SAMESTEP_FUZZ_SECONDS:-60}"
+  scripts/fuzz.sh "${SAMESTEP_FUZZ_SECONDS:-20}"
   scripts/tidy.sh kernels/*.cpp replay/checkpoint/*.cpp
 fi
 cmake --build --preset release -j "${SAMESTEP_JOBS:-2}"

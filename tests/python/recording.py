@@ -18,6 +18,8 @@ PACKAGE = os.environ["SAMESTEP_PACKAGE"]
 HERE = pathlib.Path(__file__).resolve().parent
 # Compiling torch's Python files anew takes as long as three of the runs here.
 BYTECODE = os.environ.get("SAMESTEP_BYTECODE") or str(pathlib.Path(tempfile.gettempdir(), "samestep-bytecode"))
+# What a launch pins; a plain run gets the same. A processor's own branch of ATen is what torch takes by itself.
+PINS = {"PYTHONHASHSEED": "0"}
 TIMEOUT = 600  # seconds a program may take, on a busy machine too
 
 

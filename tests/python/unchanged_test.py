@@ -1,48 +1,15 @@
-"""Recording changes nothing: weights, output, exit code and compiled graphs of a program are those that it has without.
+"""Recording changes nothing: output, exit code and compiled graphs of a program are those that it has without.
 
-Every program of programs/ runs with and without `samestep record` under the same pins and leaves a digest of all that it
-trained (LEAVE_WEIGHTS, put in its way by a user's own sitecustomize, so that it is tested as well). Besides: programs
-that end badly, that look at or replace what the hooks use, that start processes, and ways of starting Python.
+Programs that end badly, that look at or replace what the hooks use, that start processes, and ways of starting Python. That
+the weights stay the same is shown with the programs of programs/, in programs_test.py.
 """
-import pathlib
 import signal
 import subprocess
 import sys
 import textwrap
 import unittest
 
-from recording import HERE, PACKAGE, SAMESTEP, RecordingTest, at_once, python, surroundings
-
-PROGRAMS = pathlib.Path(HERE, "programs")
-UNSEEDED = {"unseeded", "clock_seeded"}
-# What a launch pins; the plain run gets the same. A processor's own branch of ATen is what torch takes by itself.
-PINS = {"PYTHONHASHSEED": "0"}
-
-LEAVE_WEIGHTS = '''
-import atexit, builtins, hashlib, os, sys
-
-kept, plain_import, main = [], builtins.__import__, os.getpid()
-
-def keeping_import(*args, **kwargs):
-    module = plain_import(*args, **kwargs)
-    torch = sys.modules.get("torch")
-    if hasattr(torch, "compile"):
-        builtins.__import__ = plain_import
-        hook = torch.nn.modules.module.register_module_parameter_registration_hook
-        hook(lambda module, name, parameter: kept.append(parameter))
-    return module
-
-def leave():
-    import torch
-    distinct = {id(p): p.detach().contiguous().reshape(-1).view(torch.uint8) for p in kept if p is not None}
-    with open(os.environ["LEAVE_WEIGHTS"], "w") as file:
-        for tensor in distinct.values():
-            file.write(hashlib.sha256(tensor.numpy().tobytes()).hexdigest() + chr(10))
-
-if os.environ.get("LEAVE_WEIGHTS"):
-    builtins.__import__ = keeping_import
-    atexit.register(lambda: os.getpid() == main and leave())
-'''
+from recording import PACKAGE, PINS, SAMESTEP, RecordingTest, at_once, python, surroundings
 
 TRAIN = '''
 import torch
@@ -248,29 +215,6 @@ class Unchanged(RecordingTest):
                                          PYTHONSTARTUP=str(own / "startup.py"))
         self.assertEqual(plain.stdout, "from my sitecustomize True\n")
 
-    # --- weights
-
-    def weights(self, name):
-        own = self.folder / "own"
-        own.mkdir()
-        (own / "sitecustomize.py").write_text(LEAVE_WEIGHTS)
-        program, path = python(PROGRAMS / f"{name}.py"), f"{PACKAGE}:{own}"
-        left = [self.folder / "plain.txt", self.folder / "recorded.txt"]
-        pins = PINS | {"PYTHONPATH": path}
-        plain, recorded = at_once(lambda: self.plain(*program, LEAVE_WEIGHTS=str(left[0]), **pins),
-                                  lambda: self.record("run", *program, LEAVE_WEIGHTS=str(left[1]), **pins))
-        self.assertEqual(recorded.stdout, plain.stdout)
-        self.assertTrue(name == "bare_tensors" or left[0].read_text())
-        self.assertEqual(left[1].read_text(), left[0].read_text())
-
-
-def add_tests():
-    for program in sorted(PROGRAMS.glob("*.py")):
-        if program.stem not in UNSEEDED:
-            setattr(Unchanged, f"test_weights_of_{program.stem}", lambda self, name=program.stem: self.weights(name))
-
-
-add_tests()
 
 if __name__ == "__main__":
     unittest.main()
