@@ -160,12 +160,10 @@ class PythonRecording : public torch::CustomClassHolder {
   // The last O was the anchor's: what restored_state() gives must go into the optimizers.
   bool arrived() { return std::exchange(arrived_, false); }
   // Of one optimizer, as hand_state() takes it.
-  std::tuple<std::vector<std::int64_t>, std::vector<std::int64_t>, Names, std::vector<std::int64_t>,
-             std::vector<Tensors>>
-  restored_state(std::int64_t optimizer) {
-    std::tuple<std::vector<std::int64_t>, std::vector<std::int64_t>, Names, std::vector<std::int64_t>,
-               std::vector<Tensors>>
-        all;
+  using State = std::tuple<std::vector<std::int64_t>, std::vector<std::int64_t>, Names, std::vector<std::int64_t>,
+                           std::vector<Tensors>>;
+  State restored_state(std::int64_t optimizer) {
+    State all;
     for (auto& item : of(optimizer).take_restored()) {
       std::get<0>(all).push_back(static_cast<std::int64_t>(item.group));
       std::get<1>(all).push_back(static_cast<std::int64_t>(item.position));
@@ -223,11 +221,12 @@ class PythonRecording : public torch::CustomClassHolder {
   static constexpr std::int64_t most_read = 64;  // elements
 
   static void note(const at::Tensor& tensor) {
-    const auto flat = tensor.detach().contiguous().view(-1);
-    capture::HostReads::pause();
     std::vector<std::uint64_t> numbers;
-    for (std::int64_t i = 0; i < flat.numel(); ++i) numbers.push_back(capture::bits_of(flat[i].item()));
-    capture::HostReads::resume();
+    {
+      const capture::HostReads::Unread unread;
+      const auto flat = tensor.detach().contiguous().view(-1);
+      for (std::int64_t i = 0; i < flat.numel(); ++i) numbers.push_back(capture::bits_of(flat[i].item()));
+    }
     for (const auto number : numbers) capture::HostReads::note(number);
   }
   void give(const at::Tensor& tensor) const {

@@ -152,14 +152,6 @@ class Inside {
   Inside& operator=(const Inside&) = delete;
 };
 
-class Unread {
- public:
-  Unread() { HostReads::pause(); }
-  ~Unread() { HostReads::resume(); }
-  Unread(const Unread&) = delete;
-  Unread& operator=(const Unread&) = delete;
-};
-
 // --- The kernel of one operator
 // ------------------------------------------------------------------------------------------------
 
@@ -198,7 +190,7 @@ class Kernel : public c10::OperatorKernel {
 
   static void run(const Call& call) { call.op.redispatchBoxed(call.keys, call.stack); }
   static void run_unread(const Call& call) {
-    const Unread unread;
+    const HostReads::Unread unread;
     run(call);
   }
 
@@ -277,11 +269,10 @@ class Kernel : public c10::OperatorKernel {
     const std::vector<IValue> arguments(call.arguments().begin(), call.arguments().end());
     {
       const Inside one;
-      const Unread unread;
+      std::optional<HostReads::Unread> unread;
       // The length of an index is asked for from inside, and is a read all the same.
-      if (traits_.indexed) HostReads::resume();
+      if (!traits_.indexed) unread.emplace();
       run(call);
-      if (traits_.indexed) HostReads::pause();
     }
     if (key) answers_.remember(*key, call.results());
     for (const auto& result : call.results()) {

@@ -53,14 +53,8 @@ void note_length(const OperatorHandle& op, DispatchKeySet keys, Stack* stack) {
 }
 
 void unnoted(const OperatorHandle& op, DispatchKeySet keys, Stack* stack) {
-  HostReads::pause();
-  try {
-    op.redispatchBoxed(below(keys), stack);
-  } catch (...) {
-    HostReads::resume();
-    throw;
-  }
-  HostReads::resume();
+  const HostReads::Unread unread;
+  op.redispatchBoxed(below(keys), stack);
 }
 
 bool exists(const std::string& name) {

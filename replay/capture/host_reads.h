@@ -35,6 +35,13 @@ class HostReads {
   // What is read while one lives is no part of the sequence: an optimizer's own reads, Samestep's. Nests.
   static void pause();
   static void resume();
+  class Unread {  // pauses as long as it lives
+   public:
+    Unread() { pause(); }
+    ~Unread() { resume(); }
+    Unread(const Unread&) = delete;
+    Unread& operator=(const Unread&) = delete;
+  };
 
   // --- Fast-forward ---
   // The numbers recorded of the step that begins; what is left of the step before is dropped.
