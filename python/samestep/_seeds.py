@@ -16,6 +16,7 @@ ASKED, GIVEN = "seeds", "seeds-given"
 MOST_CALLS = 256  # that a process writes down
 MOST_DIGITS = 40
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_WRAPPERS = tuple(os.path.join("torch", *place) for place in (("_compile.py",), ("_dynamo", "eval_frame.py")))
 _WORKERS = os.path.join("torch", "utils", "data", "_utils", "worker.py")  # seeds its processes out of the parent's
 
 
@@ -31,7 +32,7 @@ class Seeds:
         """What to seed with where the program says `value`."""
         text = _written(value)
         caller = sys._getframe(1)
-        while caller is not None and caller.f_code.co_filename.startswith(_HERE):
+        while _is_between(caller):
             caller = caller.f_back
         if text is None or caller is None or caller.f_code.co_filename.endswith(_WORKERS):
             return value
@@ -85,6 +86,13 @@ class Seeds:
                 digest.update(self._codes[code])
             frame = frame.f_back
         return digest.hexdigest()
+
+
+def _is_between(frame):
+    """Whether it is ours, or one of those that torch's compiler puts around functions of torch.random."""
+    return frame is not None and (
+        frame.f_code.co_filename.startswith(_HERE) or frame.f_code.co_filename.endswith(_WRAPPERS)
+    )
 
 
 def _meaning(code):
