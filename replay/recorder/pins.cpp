@@ -198,6 +198,13 @@ std::vector<Pin> pins_for_recording(const Environment& environment, std::span<co
   return pins;
 }
 
+std::vector<Pin> pins_of_a_running_program(std::vector<Pin> pins) {
+  for (Pin& pin : pins) {
+    if (pin.by == "samestep") pin = {pin.name, std::nullopt, "nobody", "the program ran already"};
+  }
+  return pins;
+}
+
 nlohmann::json to_json(std::span<const Pin> pins) {
   auto list = nlohmann::json::array();
   for (const Pin& pin : pins) {

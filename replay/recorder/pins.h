@@ -42,6 +42,8 @@ struct Machine {
 // Every pin of the list, for a command started in `environment`.
 [[nodiscard]] std::vector<Pin> pins_for_recording(const Environment& environment, std::span<const std::string> argv,
                                                   const Machine& machine = this_machine());
+// The same for a program that runs already: what its environment holds, nothing else.
+[[nodiscard]] std::vector<Pin> pins_of_a_running_program(std::vector<Pin> pins);
 // The pins as a manifest keeps them ("pins" in Manifest::what), and back. Of a manifest only the names of this header
 // are taken, and only values of letters, digits and ",.:_=+-" up to 64 characters: never a loader or path variable.
 [[nodiscard]] nlohmann::json to_json(std::span<const Pin> pins);

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "replay/recorder/attached.h"
 #include "replay/recorder/file_listener.h"
 #include "replay/recorder/server.h"
 
@@ -33,6 +34,8 @@ int record(const RecordOptions& options) {
   Server server(recorder);
   recorder.announce();
   Launch start{options.argv, options.cwd, recorder.environment(), {}};
+  AttachedProgram attached;
+  if (options.attached) start.enclosure = &attached;
   const auto listener = listen_for_files(recorder, server, start, terminal);
   const Ending ending = launch(start, server);
   if (listener) listener->finish();

@@ -68,6 +68,11 @@ nlohmann::json without(nlohmann::json reads, const nlohmann::json& files) {
   return reads;
 }
 
+std::vector<Pin> pins_for(const RecordOptions& options) {
+  auto pins = pins_for_recording(current_environment(), options.argv);
+  return options.attached ? pins_of_a_running_program(std::move(pins)) : pins;
+}
+
 }  // namespace
 
 struct RunRecorder::State {
@@ -117,7 +122,7 @@ RunRecorder::State::State(const RecordOptions& given, Terminal& to)
       made_here(!given.continue_run),
       run(make_run(given)),
       lock(run),
-      pins(pins_for_recording(current_environment(), given.argv)),
+      pins(pins_for(given)),
       manifest(run, first_manifest()),
       anchors(run, manifest.copy().run_id,
               {given.anchor_every, given.anchor_share, given.anchor_budget.value_or(default_anchor_budget(run))},
