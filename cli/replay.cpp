@@ -16,7 +16,7 @@ namespace {
 struct ReplayArguments {
   ReplayOptions options;
   std::string run, save, cwd, keep_output;
-  std::vector<std::string> set, view, show;
+  std::vector<std::string> set, view, show, pin;
   std::uint64_t from = 0, to = 0;
   bool json = false;
 };
@@ -26,6 +26,16 @@ void take_pins(ReplayArguments& arguments) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) throw BrokenInput("--set takes NAME=VALUE, not " + text);
     arguments.options.set[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+}
+
+void take_pinned_lanes(ReplayArguments& arguments) {
+  for (const std::string& text : arguments.pin) {
+    if (text == name(Lane::batch))
+      throw BrokenInput("--pin batch: a run holds the digests of its batches, not the batches themselves");
+    if (text != name(Lane::hyper) && text != name(Lane::rng))
+      throw BrokenInput("--pin takes hyper or rng, not " + text);
+    arguments.options.pins.push_back(text == name(Lane::rng) ? Lane::rng : Lane::hyper);
   }
 }
 
@@ -40,6 +50,7 @@ int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
   options.view.assign(arguments.view.begin(), arguments.view.end());
   options.show.assign(arguments.show.begin(), arguments.show.end());
   take_pins(arguments);
+  take_pinned_lanes(arguments);
   options.say = [](const std::string& line) { std::cerr << "samestep: " << printable(line) << std::endl; };
   // The program's own output goes to a file, so nothing else writes to the terminal meanwhile.
   if (::isatty(STDERR_FILENO) != 0) {
@@ -79,6 +90,14 @@ void add_options(CLI::App* verb, ReplayArguments& arguments) {
   add_view_options(verb, arguments);
   verb->add_option("--rank", options.rank, "the process to compare, of several");
   verb->add_flag("--keep-going", options.keep_going, "compare on after the first step that differs");
+  verb->add_flag(
+      "--jump", options.jump,
+      "put the anchor in at the top of the program's loop, where the program has a loop over samestep.steps()");
+  verb->add_option("--pin", arguments.pin,
+                   "hyper: give every step the recorded options; rng: give the first step the anchor's generators. A "
+                   "lane that is given counts as not compared")
+      ->type_name("LANE")
+      ->allow_extra_args(false);
   verb->add_flag("--ignore-environment", options.ignore_environment,
                  "call unequal bits `diverged` although settings, versions or hardware differ");
   verb->add_flag("--json", arguments.json, "one JSON object on standard output");

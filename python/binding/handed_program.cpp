@@ -35,6 +35,10 @@ Options HandedOptimizer::notable_options(std::size_t group) const {
   return group < notable_.size() ? notable_[group] : Options{};
 }
 
+void HandedOptimizer::set_options(std::size_t group, const Options& options) {
+  if (!options.empty()) set_options_.emplace_back(group, options);
+}
+
 void HandedOptimizer::set_state(std::size_t group, std::size_t position, const capture::StateKinds& kinds,
                                 const capture::StateSource& item) {
   for (const auto& [key, kind] : kinds) {

@@ -6,7 +6,9 @@
 // This header: a training program whose parts are handed over piece by piece, because only Python can reach them.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "replay/capture/training_program.h"
@@ -25,6 +27,12 @@ class HandedWeights : public capture::Weights {
   std::vector<capture::NamedWeight> parameters_, buffers_;
 };
 
+// A value that the program keeps by a name, as Python has handed it; what is restored waits for Python to fetch it.
+struct HandedValue {
+  std::vector<at::Tensor> tensors;
+  std::optional<std::vector<at::Tensor>> restored;
+};
+
 class HandedOptimizer : public capture::Optimizer {
  public:
   explicit HandedOptimizer(std::string class_name) : class_name_(std::move(class_name)) {}
@@ -41,8 +49,11 @@ class HandedOptimizer : public capture::Optimizer {
   [[nodiscard]] capture::Options options(std::size_t group) const override;
   [[nodiscard]] capture::Options notable_options(std::size_t group) const override;
   [[nodiscard]] std::vector<capture::StateItem> state() const override { return state_; }
-  // Nothing: the program came to its anchor by running, and its schedules have set them.
-  void set_options(std::size_t, const capture::Options&) override {}
+  // Keeps them, for Python to fetch.
+  void set_options(std::size_t group, const capture::Options& options) override;
+  [[nodiscard]] std::vector<std::pair<std::size_t, capture::Options>> take_options() {
+    return std::exchange(set_options_, {});
+  }
   // Keeps what is to be put into the optimizer, for Python to fetch.
   void set_state(std::size_t group, std::size_t position, const capture::StateKinds& kinds,
                  const capture::StateSource& item) override;
@@ -53,6 +64,7 @@ class HandedOptimizer : public capture::Optimizer {
   std::vector<std::vector<at::Tensor>> groups_;
   std::vector<capture::Options> options_, notable_;
   std::vector<capture::StateItem> state_, restored_;
+  std::vector<std::pair<std::size_t, capture::Options>> set_options_;
 };
 
 }  // namespace samestep::python

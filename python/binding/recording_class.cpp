@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -98,14 +99,22 @@ class PythonRecording : public torch::CustomClassHolder {
     capture::set_foreign_generators(std::move(all));
   }
 
-  // The model is compiled, so a replay has to compute everything: before open().
-  void compiled() { program_.restart = capture::Restart::start; }
+  // The program has a loop over steps that can be entered anywhere: before open().
+  void loops() { program_.restart = capture::Restart::either; }
+
+  // The model is compiled, so a replay cannot leave out computing: it jumps, or computes everything. After loops(),
+  // before open().
+  void compiled() {
+    const bool loops = program_.restart == capture::Restart::either;
+    program_.restart = loops ? capture::Restart::jump : capture::Restart::start;
+  }
 
   // "off", "record" or "replay". Once, at the first training event.
   std::string open() {
     recording_ = capture::Recording::open(std::move(program_), loop_);
     loop_.recording = recording_.get();
     if (recording_ == nullptr) return "off";
+    for (auto& [name, value] : kept_) keep(name, value);
     recording_->begin();
     return recording_->replaying() ? "replay" : "record";
   }
@@ -126,12 +135,21 @@ class PythonRecording : public torch::CustomClassHolder {
   bool state_wanted() const { return live() && recording_->state_wanted(); }
   void after_update(std::int64_t optimizer, bool skipped) {
     if (!live()) return;
-    const bool forward = recording_->fast_forwarding();
     recording_->after_update(static_cast<std::size_t>(optimizer), skipped);
     ++loop_.next;
-    recording_->end_iteration();  // a script goes on at O: that is where its anchors are cut
+    ++loop_.made;
+  }
+  // What a restart goes on from: a script without a loop of steps() goes on at O.
+  void end_iteration() {
+    if (!live()) return;
+    if (loop_.made == 0) recording_->note_idle_iteration();
+    loop_.made = 0;
+    const bool forward = recording_->fast_forwarding();
+    recording_->end_iteration();
     arrived_ = forward && !recording_->fast_forwarding();
   }
+  // The coming end_iteration() finishes an anchor: hand_kept(), hand_state() and hand_reached() first.
+  bool cutting() const { return live() && recording_->cutting(); }
   void event(const std::string& kind, const std::string& text) {
     if (live()) recording_->notice(kind, text);
   }
@@ -157,8 +175,49 @@ class PythonRecording : public torch::CustomClassHolder {
   // On the way to an anchor: an optimizer's step need not be made.
   bool fast_forwarding() const { return live() && recording_->fast_forwarding(); }
   bool take_written(const Tensors& tensors) { return live() && recording_->take_written(tensors); }
-  // The last O was the anchor's: what restored_state() gives must go into the optimizers.
+  // The iteration that ended was the last before the anchor: what restored_state() gives must go into the optimizers.
   bool arrived() { return std::exchange(arrived_, false); }
+  // open() has entered the loop at an anchor: the same, and what the program keeps, its options and its generators too.
+  bool jumped() const { return live() && recording_->jumped(); }
+  // Of one optimizer: group, name and value of the options that an anchor or a pinned lane sets.
+  std::tuple<std::vector<std::int64_t>, Names, std::vector<double>> restored_options(std::int64_t optimizer) {
+    std::tuple<std::vector<std::int64_t>, Names, std::vector<double>> all;
+    for (const auto& [group, options] : of(optimizer).take_options()) {
+      for (const auto& [name, value] : options) {
+        std::get<0>(all).push_back(static_cast<std::int64_t>(group));
+        std::get<1>(all).push_back(name);
+        std::get<2>(all).push_back(value);
+      }
+    }
+    return all;
+  }
+  // Python's own generators.
+  static std::tuple<Names, Tensors> restored_generators() {
+    std::tuple<Names, Tensors> all;
+    for (auto& [name, state] : capture::take_foreign_restored()) {
+      std::get<0>(all).push_back(name);
+      std::get<1>(all).push_back(std::move(state));
+    }
+    return all;
+  }
+
+  // What the program keeps by names: the lane `state`. A new name begins a new table.
+  void hand_kept(const Names& names, const std::vector<Tensors>& values) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto [found, is_new] = kept_.try_emplace(names[i]);
+      found->second.tensors = values.at(i);
+      if (is_new && recording_ != nullptr) keep(found->first, found->second);
+    }
+  }
+  std::tuple<Names, std::vector<Tensors>> restored_kept() {
+    std::tuple<Names, std::vector<Tensors>> all;
+    for (auto& [name, value] : kept_) {
+      if (!value.restored) continue;
+      std::get<0>(all).push_back(name);
+      std::get<1>(all).push_back(*std::exchange(value.restored, std::nullopt));
+    }
+    return all;
+  }
   // Of one optimizer, as hand_state() takes it.
   using State = std::tuple<std::vector<std::int64_t>, std::vector<std::int64_t>, Names, std::vector<std::int64_t>,
                            std::vector<Tensors>>;
@@ -211,6 +270,7 @@ class PythonRecording : public torch::CustomClassHolder {
   bool live() const { return recording_ != nullptr && recording_->live(); }
   // A replay has seen what it asked for.
   bool stopped() const { return loop_.stopped || loop_.next >= loop_.end; }
+  // The number that the next update gets.
   std::int64_t steps() const { return static_cast<std::int64_t>(loop_.next); }
   void bye(bool by_exception) {
     if (recording_ != nullptr) recording_->bye(by_exception);
@@ -218,6 +278,10 @@ class PythonRecording : public torch::CustomClassHolder {
   }
 
  private:
+  void keep(const std::string& name, HandedValue& value) {  // a map's values stay where they are
+    recording_->keep({name, [&value] { return value.tensors; }, [&value](const Tensors& t) { value.restored = t; }});
+  }
+
   static constexpr std::int64_t most_read = 64;  // elements
 
   static void note(const at::Tensor& tensor) {
@@ -248,6 +312,7 @@ class PythonRecording : public torch::CustomClassHolder {
   capture::TrainingProgram program_;  // until open()
   HandedWeights* weights_ = nullptr;
   std::vector<HandedOptimizer*> optimizers_;
+  std::map<std::string, HandedValue> kept_;
   std::unique_ptr<capture::Recording> recording_;
 };
 
@@ -260,6 +325,7 @@ TORCH_LIBRARY(samestep, library) {
       .def("hand_options", &PythonRecording::hand_options)
       .def("hand_state", &PythonRecording::hand_state)
       .def("hand_generators", &PythonRecording::hand_generators)
+      .def("loops", &PythonRecording::loops)
       .def("compiled", &PythonRecording::compiled)
       .def("open", &PythonRecording::open)
       .def("refuse_forward", &PythonRecording::refuse_forward)
@@ -275,7 +341,15 @@ TORCH_LIBRARY(samestep, library) {
       .def("read", &PythonRecording::read)
       .def("fast_forwarding", &PythonRecording::fast_forwarding)
       .def("take_written", &PythonRecording::take_written)
+      .def("end_iteration", &PythonRecording::end_iteration)
+      .def("cutting", &PythonRecording::cutting)
       .def("arrived", &PythonRecording::arrived)
+      .def("jumped", &PythonRecording::jumped)
+      .def("restored_options", &PythonRecording::restored_options)
+      .def("restored_generators",
+           [](const c10::intrusive_ptr<PythonRecording>&) { return PythonRecording::restored_generators(); })
+      .def("hand_kept", &PythonRecording::hand_kept)
+      .def("restored_kept", &PythonRecording::restored_kept)
       .def("restored_state", &PythonRecording::restored_state)
       .def("anchor_wanted", &PythonRecording::anchor_wanted)
       .def("hand_reached", &PythonRecording::hand_reached)

@@ -42,6 +42,23 @@ def numpy_generator():
 SHARED_GENERATORS = (("python", "random", python_generator), ("numpy", "numpy", numpy_generator))
 
 
+def set_generator(name, state):
+    """The reverse: `state` as one of the functions above gave it. Raises ValueError where it is not."""
+    import array
+    import ast
+
+    words = array.array("I")
+    size = words.itemsize * (625 if name == "python" else 624)
+    words.frombytes(state[:size])
+    rest = ast.literal_eval(state[size:].decode())
+    if name == "python":
+        version, gauss = rest
+        sys.modules["random"].setstate((version, tuple(words), gauss))
+    else:
+        kind, position, has_gauss, cached = rest
+        sys.modules["numpy"].random.set_state((kind, words, position, has_gauss, cached))
+
+
 class Entropy:
     def __init__(self, secret):
         self.secret = secret

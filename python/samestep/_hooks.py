@@ -8,11 +8,16 @@ import sys
 
 import torch
 
+from samestep import _kept
 from samestep._moments import Moments
+
+
+moments = None  # of this process, once installed
 
 
 def install(after_import):
     """`after_import(name, then)`: calls `then` when the module has been imported, now if it is there."""
+    global moments
     moments = Moments()
     moments.warnings.install()
     _pin_determinism(after_import)
@@ -20,6 +25,7 @@ def install(after_import):
     _wrap_backward(moments)
     _wrap_losses(moments)
     _wrap_scaler(moments)
+    _keep_states(moments)
     _wrap_clipping(moments)
     _wrap_loaders(moments)
     _wrap_reads(moments)
@@ -44,13 +50,7 @@ def _wrap_optimizers(moments):
     hook_step, init = kind.profile_hook_step, kind.__init__
 
     def profile_hook_step(step):
-        @functools.wraps(step)
-        def innermost(self, *args, **kwargs):
-            if torch.compiler.is_compiling() or not moments.on():
-                return step(self, *args, **kwargs)
-            return moments.update(step, self, args, kwargs)
-
-        return hook_step(innermost)
+        return hook_step(_innermost(moments, step))
 
     @functools.wraps(init)
     def __init__(self, *args, **kwargs):
@@ -59,6 +59,29 @@ def _wrap_optimizers(moments):
 
     kind.profile_hook_step = staticmethod(profile_hook_step)
     kind.__init__ = __init__
+    _wrap_made(moments)
+
+
+def _wrap_made(moments):
+    """Classes whose step torch has wrapped already: an optimizer of theirs was made before the hooks were here."""
+    waiting = [torch.optim.Optimizer]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        step = kind.__dict__.get("step")
+        if getattr(step, "hooked", False) and not getattr(step, "samestep", False):
+            kind.step = _innermost(moments, step)
+            kind.step.hooked = kind.step.samestep = True
+
+
+def _innermost(moments, step):
+    @functools.wraps(step)
+    def innermost(self, *args, **kwargs):
+        if torch.compiler.is_compiling() or not moments.on():
+            return step(self, *args, **kwargs)
+        return moments.update(step, self, args, kwargs)
+
+    return innermost
 
 
 def _before(function, note):
@@ -126,6 +149,21 @@ def _wrap_scaler(moments):
         return result
 
     kind._maybe_opt_step, kind.step = _maybe_opt_step, noted_step
+
+
+def _keep_states(moments):
+    """Schedulers and scalers hold what a restart must restore."""
+    for kind in (torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler):
+        kind.__init__ = _after_init(kind.__init__, moments)
+
+
+def _after_init(init, moments):
+    @functools.wraps(init)
+    def __init__(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        moments.guarded(_kept.add_automatic, self)
+
+    return __init__
 
 
 def _wrap_clipping(moments):

@@ -13,7 +13,7 @@ import weakref
 
 import torch
 
-from samestep import _entropy, _native, _optimizers, _provenance, _reachable
+from samestep import _entropy, _kept, _native, _optimizers, _provenance, _reachable
 from samestep._by_hand import ByHand, HandWritten
 from samestep._roots import Roots
 from samestep._tensors import plain, tensors_in
@@ -33,21 +33,32 @@ class Moments:
     """Everything runs in the thread that trains."""
 
     def __init__(self):
+        self.roots = None
+        self.launched = bool(_entropy.SOCKET)  # by samestep, not the other way round
+        self.warnings = DeterminismWarnings()
+        self.begin_again()
+
+    def begin_again(self):
+        """For a recorder that nothing was told yet. Optimizers and roots that are alive stay known."""
+        living = [known for known in getattr(self, "optimizers", []) if known() is not None]
         self.native = None  # torch.classes.samestep.Recording, once there was a training event
         self.mode = None
         self.pid = os.getpid()
-        self.optimizers = []  # weak references, in the order of registration; a place is a number in the log
+        self.optimizers = living  # weak references, in the order of registration; a place is a number in the log
         self.handed_groups = {}  # by number: the ids of the parameters that were handed over
         self.by_hand = ByHand(self)
-        self.roots = Roots(
-            self.owned,
-            lambda *call: self.guarded(self.forward, *call),
-            lambda *call: self.guarded(self.by_hand.called, *call),
-        )
+        if self.roots is None:
+            self.roots = Roots(
+                self.owned,
+                lambda *call: self.guarded(self.forward, *call),
+                lambda *call: self.guarded(self.by_hand.called, *call),
+            )
+        self.roots.begin_again()
         self.updates = []  # stack of _Update
         self.compiled = False  # torch.compile was called
         self.yielded = None  # what a loader gave last, and no forward pass has claimed
-        self.warnings = DeterminismWarnings()
+        self.loop = None  # over samestep.steps(): a replay may enter it in the middle
+        self.step = None  # the samestep.step() that is going on
 
     # --- whether there is anything to do
 
@@ -95,7 +106,7 @@ class Moments:
         self.by_hand.optimizer_made(optimizer)
         self.optimizers.append(weakref.ref(optimizer))
         if self.native is not None:
-            self.native.add_optimizer(type(optimizer).__name__)
+            self.native.add_optimizer(_class_name(optimizer))
         self.roots.optimizers_changed()
 
     def number_of(self, optimizer):
@@ -123,9 +134,17 @@ class Moments:
                 buffers.append(plain(buffer))
         self.native.hand_weights(names, parameters, buffer_names, buffers)
 
+    def hand_options(self):
+        for number, optimizer in self.living():
+            self.native.hand_options(number, *_optimizers.options_of(optimizer))
+
     def hand_states(self):
         for number, optimizer in self.living():
             self.native.hand_state(number, *_optimizers.state_of(optimizer))
+
+    def hand_kept(self):
+        names, values = _kept.handed()
+        self.native.hand_kept(names, values)
 
     def hand_generators(self):
         names, states = [], []
@@ -147,17 +166,23 @@ class Moments:
         if self.native is not None:
             return
         self.native = _native.new_recording()
+        if self.loop is not None:
+            self.native.loops()
         if self.compiled:
             self.native.compiled()
         for known in self.optimizers:
-            self.native.add_optimizer(type(known()).__name__)
+            self.native.add_optimizer(_class_name(known()))
         self.hand_tables()
+        self.hand_options()
+        self.hand_kept()
         self.mode = _native.say_hello(self.native)
         self.native.pause_reads()  # as guarded() would have, had there been a recording
         if self.mode == _OFF:
             self.turn_off()
-        else:
-            _provenance.tell(self.native, "start")
+            return
+        _provenance.tell(self.native, "start")
+        if self.native.jumped():
+            self.enter_loop()
 
     def compiles(self):
         """A compiler's kernels go past the operators: they cannot be left out on the way to an anchor."""
@@ -170,15 +195,20 @@ class Moments:
 
     def forward(self, module, args, kwargs):
         """Before the outermost training call of a root."""
+        if self.step is not None and self.step.batch_given:
+            return
         if not self.by_hand.begins():
             return self.by_hand.given([args, kwargs])
-        self.open()
-        self.warnings.attend(self.native)
-        self.hand_tables()
+        self.begin_step()
         batch = self.claim_yielded()
         seen = {id(tensor) for tensor in batch}
         batch = batch + [tensor for tensor in tensors_in([args, kwargs]) if id(tensor) not in seen]
         self.native.forward_([plain(tensor) for tensor in batch if not tensor.requires_grad])
+
+    def begin_step(self):
+        self.open()
+        self.warnings.attend(self.native)
+        self.hand_tables()
 
     def claim_yielded(self):
         """What a loader gave and no forward pass has claimed."""
@@ -187,7 +217,7 @@ class Moments:
 
     def targets(self, args, kwargs):
         """What a loss function was given besides the model's answer."""
-        if self.roots.depth > 0:
+        if self.roots.depth > 0 or (self.step is not None and self.step.batch_given):
             return
         if not self.by_hand.begins():
             return self.by_hand.given([args, kwargs])
@@ -203,6 +233,11 @@ class Moments:
         if self.native is None:
             return
         for tensor in tensors_in([tensors]):
+            self.loss(tensor)
+
+    def loss(self, tensor):
+        """A value that a backward pass starts from; in a samestep.step() the program may have named it itself."""
+        if self.step is None or self.step.is_new_loss(tensor):
             self.native.loss(plain(tensor))
 
     def hyper(self, name, value):
@@ -219,21 +254,37 @@ class Moments:
         if self.native.steps() == 0:
             self.hand_states()  # a resume is asked which step's state its optimizer has
         self.native.before_update(number, inside_closure)
+        _optimizers.set_options(update.optimizer, *self.native.restored_options(number))  # those that a replay pins
         update.gradients_read = True
 
     def after_update(self, update, skipped):
         number = self.number_of(update.optimizer)
-        if self.native.state_wanted():
-            self.hand_states()
-        self.hand_generators()
-        if self.native.anchor_wanted():
-            found = _reachable.tensors(self.held())
-            self.native.hand_reached(list(found), [plain(tensor) for tensor in found.values()])
+        self.hand_outcome(self.native.state_wanted(), self.native.anchor_wanted())
         self.native.after_update(number, skipped or _left_out(update.optimizer))
-        if self.native.arrived():
-            self.restore()
+        if self.step is not None:
+            self.step.updated = True
+        if self.loop is None:
+            self.end_iteration()
         if self.mode == _REPLAYING and (self.native.stopped() or not self.native.live()):
             self.stop()
+
+    def hand_outcome(self, state, anchor):
+        if state:
+            self.hand_states()
+            self.hand_kept()
+        self.hand_generators()
+        if anchor:
+            found = _reachable.tensors(self.held())
+            self.native.hand_reached(list(found), [plain(tensor) for tensor in found.values()])
+
+    def end_iteration(self):
+        """Where a restart goes on: at O, or at the end of an iteration of samestep.steps()."""
+        if self.loop is not None and self.native.cutting():
+            self.hand_options()
+            self.hand_outcome(True, True)
+        self.native.end_iteration()
+        if self.native.arrived():
+            self.restore()
 
     def held(self):
         """The tensors that an anchor holds anyway."""
@@ -244,10 +295,29 @@ class Moments:
             tensors += tensors_in([group["params"] for group in optimizer.param_groups])
         return tensors
 
-    def restore(self):
-        """The anchor's weights and generators are in; what only Python can reach follows."""
+    def restore_optimizers(self):
         for number, optimizer in self.living():
             _optimizers.restore_state(optimizer, *self.native.restored_state(number))
+
+    def enter_loop(self):
+        """A jump: the anchor's weights and torch's generators are in; the program has not begun its loop."""
+        self.restore_optimizers()
+        for number, optimizer in self.living():
+            _optimizers.set_options(optimizer, *self.native.restored_options(number))
+        with torch.random.fork_rng():  # what a value is restored by may draw
+            _kept.restore(*self.native.restored_kept(), jumped=True)
+        self.yielded = None
+        for name, state in zip(*self.native.restored_generators()):
+            _entropy.set_generator(name, bytes(state.tolist()))
+
+    def restore(self):
+        """The program has come to the anchor without computing: its weights and generators are in; what only Python can
+        reach follows."""
+        self.restore_optimizers()
+        for number, _ in self.living():
+            self.native.restored_options(number)  # the program's schedules have set them
+        self.native.restored_generators()  # and it has drawn
+        _kept.restore(*self.native.restored_kept(), jumped=False)
         names, tensors = self.native.restored_reached()
         found = _reachable.tensors(self.held())
         _reachable.restore(found, dict(zip(names, tensors)))
@@ -279,7 +349,8 @@ class Moments:
     def make_step(self, step, optimizer, args, kwargs):
         """A step without a closure. What torch's own optimizers read out of their state decides nothing else, and on the
         way to an anchor they need not run at all."""
-        if self.native is None or not type(optimizer).step.__module__.startswith("torch.optim"):
+        own = getattr(getattr(type(optimizer), "step", None), "__module__", "")
+        if self.native is None or not own.startswith("torch.optim"):
             return step(optimizer, *args, **kwargs)
         if self.native.fast_forwarding():
             return None
@@ -347,6 +418,10 @@ class Moments:
 def _closure_of(args, kwargs):
     closure = args[0] if args else kwargs.get("closure")
     return closure if callable(closure) else None
+
+
+def _class_name(optimizer):
+    return getattr(optimizer, "samestep_class_name", type(optimizer).__name__)
 
 
 def _left_out(optimizer):

@@ -33,6 +33,29 @@ def _numbers(key, value, default):
         yield key, float(value), isinstance(default, (bool, int, float)) and float(default) == float(value)
 
 
+def set_options(optimizer, groups, names, values):
+    """Puts in numbers by the names that options_of() gave them, each as the type that stands there."""
+    for number, name, value in zip(groups, names, values):
+        group = optimizer.param_groups[number]
+        if name in group:
+            group[name] = _like(group[name], value)
+            continue
+        for key, parts in group.items():
+            place = name.removeprefix(key)
+            if place != name and place.isdigit() and isinstance(parts, (list, tuple)) and int(place) < len(parts):
+                changed = list(parts)
+                changed[int(place)] = _like(changed[int(place)], value)
+                group[key] = type(parts)(changed)
+
+
+def _like(present, value):
+    if isinstance(present, torch.Tensor):
+        return present.detach().fill_(value)
+    if isinstance(present, (bool, int)) and value == int(value):
+        return type(present)(value)
+    return value
+
+
 def state_of(optimizer):
     """For each item of each parameter's state: group, position, key, kind, tensors; keys sorted."""
     groups, positions, keys, kinds, tensors = [], [], [], [], []
@@ -78,7 +101,7 @@ def restore_state(optimizer, groups, positions, keys, kinds, tensors):
             optimizer.state.pop(parameter, None)
     for group, position, key, kind, parts in zip(groups, positions, keys, kinds, tensors):
         parameter = optimizer.param_groups[group]["params"][position]
-        state = optimizer.state[parameter]
+        state = optimizer.state.setdefault(parameter, {})
         *outer, last = key.split(".")
         for name in outer:
             state = state.setdefault(name, {})

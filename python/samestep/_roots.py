@@ -24,6 +24,12 @@ class Roots:
         self.stopped = False
         self.stale = True  # the table of weights must be made again
 
+    def begin_again(self):
+        """The table of weights goes to a new recorder."""
+        self.stopped, self.stale = False, True
+        if self._known:
+            self.optimizers_changed()
+
     def modules(self):
         return [module for module in (known() for known in self._known) if module is not None]
 
@@ -37,6 +43,13 @@ class Roots:
             (f"{name}.{names[:i].count(name)}." if names.count(name) > 1 else f"{name}.", module)
             for i, (name, module) in enumerate(zip(names, modules))
         ]
+
+    def add(self, module):
+        """One that the program names itself."""
+        if not self._is_root(module):
+            self._known.append(weakref.ref(module))
+            self.stale = True
+            self._wrap_class(type(module))
 
     def optimizers_changed(self):
         """An optimizer was made: its parameters may be those of a module that is not known yet."""

@@ -59,4 +59,7 @@ struct Restored {
 [[nodiscard]] Restored restore_anchor(std::span<const std::byte> file, const Program& program, std::uint64_t step,
                                       const AllOptions& initial);
 
+// Only the states of the generators, as restore_anchor() puts them in. Throws BrokenInput.
+void restore_anchor_generators(std::span<const std::byte> file, std::uint64_t step);
+
 }  // namespace samestep::capture

@@ -205,12 +205,24 @@ void restore_generators(const AnchorFile& file) {
   for (const auto& name : file.names("rng/")) set_generator_state(name, tensor_over(*file.find("rng/" + name)).clone());
 }
 
+// Whatever the file's contents raise is broken input.
+template <class Work>
+auto of_hostile_file(Work&& work) {
+  const at::NoGradGuard no_grad;
+  try {
+    return work();
+  } catch (const nlohmann::json::exception& error) {
+    throw BrokenInput(std::string("the anchor's metadata: ") + error.what());
+  } catch (const std::invalid_argument& error) {
+    throw BrokenInput(error.what());
+  }
+}
+
 }  // namespace
 
 Restored restore_anchor(std::span<const std::byte> bytes, const Program& program, std::uint64_t step,
                         const AllOptions& initial) {
-  const at::NoGradGuard no_grad;
-  try {
+  return of_hostile_file([&] {
     const AnchorFile file(bytes, step);
     const auto& slots = program.parameters.slots();
     const auto names = recorded_names(file, slots);
@@ -226,11 +238,11 @@ Restored restore_anchor(std::span<const std::byte> bytes, const Program& program
     }
     restore_generators(file);
     return restored;
-  } catch (const nlohmann::json::exception& error) {
-    throw BrokenInput(std::string("the anchor's metadata: ") + error.what());
-  } catch (const std::invalid_argument& error) {
-    throw BrokenInput(error.what());
-  }
+  });
+}
+
+void restore_anchor_generators(std::span<const std::byte> bytes, std::uint64_t step) {
+  of_hostile_file([&] { restore_generators(AnchorFile(bytes, step)); });
 }
 
 }  // namespace samestep::capture

@@ -49,6 +49,11 @@ std::vector<GeneratorState>& foreign_generators() {
   return states;
 }
 
+std::vector<GeneratorState>& foreign_restored() {
+  static std::vector<GeneratorState> states;
+  return states;
+}
+
 }  // namespace
 
 std::vector<GeneratorState> generator_states() {
@@ -62,8 +67,15 @@ void set_foreign_generators(std::vector<GeneratorState> states) {
   foreign_generators() = std::move(states);
 }
 
+std::vector<GeneratorState> take_foreign_restored() {
+  return std::exchange(foreign_restored(), {});
+}
+
 void set_generator_state(const std::string& name, const at::Tensor& state) {
-  if (std::ranges::find(foreign_names, name) != foreign_names.end()) return;
+  if (std::ranges::find(foreign_names, name) != foreign_names.end()) {
+    foreign_restored().push_back({name, state});
+    return;
+  }
   auto generator = generator_of(name);
   const std::lock_guard<std::mutex> lock(generator.mutex());
   try {

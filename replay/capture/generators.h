@@ -19,8 +19,10 @@ struct GeneratorState {
 // Generators that only the program's own language can read (Python's, NumPy's), as they are now; they follow
 // LibTorch's.
 void set_foreign_generators(std::vector<GeneratorState> states);
-// Sets one of LibTorch's; a foreign one is left as the program has brought it. Throws std::invalid_argument where there
+// Sets one of LibTorch's; a foreign one's is kept for take_foreign_restored(). Throws std::invalid_argument where there
 // is no such generator or the state is not one of it.
 void set_generator_state(const std::string& name, const at::Tensor& state);
+// States of foreign generators that were to be set since the last call, for whoever can.
+[[nodiscard]] std::vector<GeneratorState> take_foreign_restored();
 
 }  // namespace samestep::capture

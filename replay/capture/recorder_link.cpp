@@ -83,6 +83,7 @@ void RecorderLink::accept(protocol::Frame frame) {
     case Type::welcome:
       welcome_ = protocol::decode_welcome(frame.text());
       std::swap(anchor_, frame.descriptor);
+      hyper_ = welcome_.hyper;
       break;
     case Type::begin:
       begin_ = protocol::decode_begin(frame.text()).first_step;
@@ -109,6 +110,7 @@ void RecorderLink::note(const protocol::Ack& ack) {
   wishes_.dump |= ack.answer == protocol::Ack::Answer::dump;
   wishes_.cut_anchor |= ack.cut_anchor;
   host_reads_ = ack.host_reads;
+  hyper_ = ack.hyper;
 }
 
 void RecorderLink::await(std::uint64_t unacknowledged) {

@@ -48,6 +48,8 @@ class RecorderLink {
   [[nodiscard]] Wishes take_wishes();
   // Of the acknowledgement read last: a fast-forward's next step.
   [[nodiscard]] std::vector<std::uint64_t> take_host_reads();
+  // Pinned: what the next step's options are to be; nullopt where they are the program's own.
+  [[nodiscard]] const std::optional<protocol::HyperValues>& pinned_hyper() const { return hyper_; }
   // Nanoseconds spent waiting since the last call.
   [[nodiscard]] std::int64_t take_waited();
 
@@ -72,6 +74,7 @@ class RecorderLink {
   std::int64_t waited_ns_ = 0;
   Wishes wishes_;
   std::vector<std::uint64_t> host_reads_;
+  std::optional<protocol::HyperValues> hyper_;
 };
 
 // One line on standard error, with the project's name before it.

@@ -68,6 +68,11 @@ Recording::Recording(TrainingProgram program, Loop& loop, std::unique_ptr<Record
       parameters_(*program_.weights, program_.optimizers),
       settings_(effective_settings()) {}
 
+void Recording::keep(Kept value) {
+  kept_.push_back(std::move(value));
+  layout_changed_ = true;
+}
+
 bool Recording::replaying() const {
   return link_->welcome().mode == protocol::Mode::replay;
 }
@@ -93,8 +98,8 @@ void Recording::begin() {
   offset_ = (goes_forward() ? welcome.session_first_step : welcome.first_step) - loop_.next;
   guarded("the state of the program at the start", [&] {
     parameters_.refresh();
-    if (program_.restart == Restart::fast_forward) return note_or_give_reads();
-    if (welcome.has_anchor) jump();
+    if (program_.restart == Restart::fast_forward || program_.restart == Restart::either) note_or_give_reads();
+    if (welcome.has_anchor && !goes_forward()) jump();
   });
   if (replaying()) loop_.end = std::min(loop_.end, welcome.to - offset_);
   last_commit_ns_ = utc_now_ns();
@@ -118,6 +123,7 @@ std::uint64_t Recording::restore() {
 
 void Recording::jump() {
   loop_.next = restore();
+  jumped_ = !loop_.stopped;
   offset_ = link_->welcome().first_step - loop_.next;
 }
 
@@ -134,6 +140,7 @@ void Recording::begin_iteration() {
 }
 
 void Recording::end_iteration() {
+  if (std::exchange(arriving_, false)) guarded("the anchor's state", [&] { arrive(); });
   if (!cut_) return;
   guarded("the anchor", [&] {
     const auto file = cut_->finish(program(), initial_options_, last_hyper_, hello_.rank);
@@ -176,6 +183,7 @@ void Recording::batch(const std::vector<at::Tensor>& tensors) {
 
 void Recording::forward(const std::vector<at::Tensor>& batch) {
   layout_changed_ |= parameters_.refresh();
+  put_pinned_rng();
   draft_.began_ns = utc_now_ns();
   read_forward(draft_, forward_ == nullptr ? &parameters_ : nullptr, batch);
   layout_changed_ |= draft_.rng_columns != layout_.of(Lane::rng);
@@ -204,6 +212,27 @@ std::optional<Digest> Recording::optimizer_digest(std::size_t optimizer) const {
   auto record = lane.record();
   seal(Lane::optimizer, record, columns_of(entries));
   return record.digest;
+}
+
+// A lane that was pinned is the recording's, whatever the program would have had.
+void Recording::put_pinned_rng() {
+  const auto& welcome = link_->welcome();
+  if (!welcome.pin_rng || forward_ != nullptr || step_number() != welcome.first_step || link_->anchor() < 0) return;
+  const MappedFile file(link_->anchor(), "the anchor");
+  restore_anchor_generators(file.bytes(), welcome.first_step);
+  rng_given_ = true;
+}
+
+void Recording::put_pinned_hyper(std::size_t optimizer) {
+  auto& owner = *program_.optimizers[optimizer];
+  for (std::size_t group = 0; group < owner.groups(); ++group) {
+    const auto prefix = std::to_string(optimizer) + ".group" + std::to_string(group) + ".";
+    Options options;
+    for (const auto& [name, value] : *link_->pinned_hyper()) {
+      if (name.starts_with(prefix)) options[name.substr(prefix.size())] = value;
+    }
+    owner.set_options(group, options);
+  }
 }
 
 void Recording::keep_for_dump(const std::vector<at::Tensor>& batch) {
@@ -238,6 +267,7 @@ void Recording::before_update(std::size_t optimizer, bool inside_closure) {
     if (!draft_.forward_seen) forward({});
     ask_for_first_step(optimizer);
     auto& owner = *program_.optimizers[optimizer];
+    if (pins_hyper() && forward_ == nullptr) put_pinned_hyper(optimizer);
     const auto known_names = hyper_names_.size() + sparse_gradients_.size();
     read_options(draft_, owner, optimizer);
     if (forward_ == nullptr)
@@ -357,6 +387,8 @@ StepRecord Recording::assemble(Outcome& outcome, std::size_t optimizer, bool ski
   record.of(Lane::weights_in) = std::move(draft_.weights_in);
   record.of(Lane::rng) = std::move(draft_.rng);
   record.of(Lane::hyper) = hyper_lane();
+  if (pins_hyper()) record.of(Lane::hyper).status = LaneStatus::given;
+  if (std::exchange(rng_given_, false)) record.of(Lane::rng).status = LaneStatus::given;
   record.of(Lane::gradients) = std::move(draft_.gradients);
   record.of(Lane::weights_out) = std::move(outcome.weights_out);
 
@@ -471,7 +503,9 @@ void Recording::send_dump(std::uint64_t step, std::size_t optimizer) {
 // ---------------------------------------------------------------------------------------------------------
 
 bool Recording::goes_forward() const {
-  return program_.restart == Restart::fast_forward && link_->welcome().has_anchor;
+  const bool jumps =
+      program_.restart == Restart::jump || (program_.restart == Restart::either && link_->welcome().jump);
+  return !jumps && link_->welcome().has_anchor;
 }
 
 void Recording::note_or_give_reads() {
@@ -525,7 +559,7 @@ void Recording::skip_update(std::size_t optimizer, bool skipped) {
   for (const auto& slot : parameters_.slots()) forward_->mark(slot.tensor);
   HostReads::give(link_->take_host_reads());
   obey(record.step, optimizer);
-  if (record.step + 1 == link_->welcome().first_step && !loop_.stopped) arrive();
+  arriving_ = record.step + 1 == link_->welcome().first_step && !loop_.stopped;
 }
 
 // The recorded program read as many numbers as this one, or what it decided by them cannot be trusted.
@@ -543,10 +577,10 @@ void Recording::arrive() {
   layout_changed_ = true;
   draft_ = {};
   const auto next = restore();
-  if (next == loop_.next + 1 || loop_.stopped) return;
+  if (next == loop_.next || loop_.stopped) return;
   notice("restore",
          "the anchor is of the program's step " + std::to_string(next) + ", the program is at step " +
-             std::to_string(loop_.next + 1),
+             std::to_string(loop_.next),
          link_->welcome().first_step);
 }
 

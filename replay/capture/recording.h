@@ -38,7 +38,7 @@ class Recording {
     return forward_ != nullptr && forward_->is_stale(tensor);
   }
   [[nodiscard]] bool live() const { return link_->alive(); }
-  void keep(Kept value) { kept_.push_back(std::move(value)); }
+  void keep(Kept value);
   // One that the program made after the recording had begun; it takes the next number.
   void add_optimizer(std::unique_ptr<Optimizer> optimizer);
 
@@ -64,6 +64,10 @@ class Recording {
   [[nodiscard]] bool state_wanted() const;
   // The next O is one at which an anchor is cut: set_reached() first, where there is something to give.
   [[nodiscard]] bool anchor_due() const;
+  // The coming end_iteration() finishes an anchor: it reads the program's state once more.
+  [[nodiscard]] bool cutting() const { return cut_.has_value(); }
+  // This process has jumped to its anchor: what only the program's language can reach is to be put in.
+  [[nodiscard]] bool jumped() const { return jumped_; }
   // What the program's variables hold besides weights and optimizer state: goes into the next anchor as it is.
   void set_reached(std::vector<NamedTensor> tensors) { reached_ = std::move(tensors); }
   // Once, after an anchor was restored.
@@ -84,6 +88,9 @@ class Recording {
   void guarded(const char* what, Work&& work);
 
   [[nodiscard]] bool goes_forward() const;
+  [[nodiscard]] bool pins_hyper() const { return link_->pinned_hyper().has_value(); }
+  void put_pinned_hyper(std::size_t optimizer);
+  void put_pinned_rng();
   void note_or_give_reads();
   [[nodiscard]] std::uint64_t restore();
   void jump();
@@ -126,6 +133,9 @@ class Recording {
   std::unique_ptr<HostReads> host_reads_;  // recording what a later fast-forward is given
   std::unique_ptr<FastForward> forward_;   // on the way to an anchor
   bool reads_said_ = false;
+  bool arriving_ = false;  // the iteration that ends is the last before the anchor
+  bool jumped_ = false;
+  bool rng_given_ = false;  // this step's F
 
   StepDraft draft_;
   bool forward_at_top_ = true;  // this loop's habit: no batch(), so F is where the iteration begins

@@ -52,12 +52,14 @@ void advise_keep(Verdict& verdict, const Plan& plan, const Difference& differenc
   if (difference.lane == Lane::batch) {
     say(verdict,
         fmt::format("it parts at the first step after the anchor of step {} with equal weights and generators: "
-                    "the data's position was not restored. Add session.keep(\"cursor\", ...) to the program, "
-                    "record again, and the anchors will hold it",
+                    "the data's position was not restored. Add session.keep(\"cursor\", ...), in Python "
+                    "samestep.state(\"cursor\", "
+                    "get, set), to the program, record again, and the anchors will hold it",
                     plan.anchor->step));
   } else if (difference.lane == Lane::hyper) {
     say(verdict,
-        "a schedule sets it? Its state must be kept for a start from an anchor: session.keep(\"schedule\", ...)");
+        "a schedule sets it? Its state must be kept for a start from an anchor: session.keep(\"schedule\", ...), in "
+        "Python samestep.state(\"schedule\", get, set)");
   } else if (difference.lane == Lane::weights_in || difference.lane == Lane::rng) {
     say(verdict,
         fmt::format("it parts at the first step after the anchor of step {}: the program does not take up {} as "
@@ -121,7 +123,8 @@ void say_window(Verdict& verdict, const Plan& plan, const Findings& findings) {
     say(verdict,
         fmt::format(
             "started from the anchor at step {}{}{}", plan.anchor->step,
-            findings.forwarded == 0 ? "" : fmt::format(", to which {} steps led without being computed", findings.forwarded),
+            findings.forwarded == 0 ? ""
+                                    : fmt::format(", to which {} steps led without being computed", findings.forwarded),
             findings.warm_up == 0 ? "" : fmt::format("; {} warm-up steps were compared as well", findings.warm_up)));
   }
 }

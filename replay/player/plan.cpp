@@ -46,7 +46,7 @@ std::string restart_of(const RunReader& recording, std::uint64_t step) {
 // A program that cannot jump goes on from an anchor only where its own process cut it: what it holds in variables comes
 // with it.
 void start_with_the_process(Plan& plan, const RunReader& recording) {
-  plan.fast_forward = restart_of(recording, plan.from) == name(protocol::Restart::fast_forward);
+  plan.fast_forward = restart_of(recording, plan.from) != name(protocol::Restart::start);
   plan.first_step = plan.session_first_step;
   const AnchorEntry* anchor = recording.anchor_before(plan.from);
   if (anchor == nullptr || anchor->step <= plan.session_first_step) return;
@@ -58,9 +58,18 @@ void start_with_the_process(Plan& plan, const RunReader& recording) {
   plan.first_step = anchor->step;
 }
 
-void choose_start(Plan& plan, const RunReader& recording) {
+bool jumps(const std::string& restart, const ReplayOptions& options) {
+  if (restart == name(protocol::Restart::jump)) return true;
+  if (!options.jump) return false;
+  if (restart == name(protocol::Restart::either)) return true;
+  throw BrokenInput(
+      "--jump: the recorded program has no loop over samestep.steps() with its model given to samestep.attach(), so "
+      "nothing tells where its loop can be entered (docs/python.md). Without --jump it is led to the anchor");
+}
+
+void choose_start(Plan& plan, const RunReader& recording, const ReplayOptions& options) {
   plan.session_first_step = start_of_the_process(recording, plan.from);
-  if (restart_of(recording, plan.from) != name(protocol::Restart::jump)) return start_with_the_process(plan, recording);
+  if (!jumps(restart_of(recording, plan.from), options)) return start_with_the_process(plan, recording);
   const AnchorEntry* anchor = recording.anchor_before(plan.from);
   if (anchor != nullptr && anchor->step > 0) {
     plan.anchor = *anchor;
@@ -110,7 +119,7 @@ Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
                                   plan.from, plan.to));
   }
   cut_to_recording(plan, recording.first_step(), recording.end_step());
-  if (plan.refusal.empty()) choose_start(plan, recording);
+  if (plan.refusal.empty()) choose_start(plan, recording, options);
   if (!plan.refusal.empty()) return plan;
   plan.sessions = other_session(plan, recording);
   plan.session_ends = end_of_the_first_process(plan, recording);

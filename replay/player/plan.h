@@ -15,13 +15,13 @@ struct Plan {
   std::optional<AnchorEntry> anchor;
   // With an anchor: the first step of the process that cut it. A program that cannot jump runs from there.
   std::uint64_t session_first_step = 0;
-  bool fast_forward = false;  // it is such a program
-  std::string start;          // empty, or why it begins at the start although there is an anchor
+  bool fast_forward = false;       // it is such a program, and was not asked to jump
+  std::string start;               // empty, or why it begins at the start although there is an anchor
   std::uint64_t session_ends = 0;  // the first step of the window that another process recorded; 0: there is none
-  bool whole = true;     // every step asked for was recorded
-  std::string remark;    // empty, or how the window was cut to what was recorded
-  std::string sessions;  // empty, or that the window holds steps of several sessions
-  std::string refusal;   // not empty: nothing can be compared, and why
+  bool whole = true;               // every step asked for was recorded
+  std::string remark;              // empty, or how the window was cut to what was recorded
+  std::string sessions;            // empty, or that the window holds steps of several sessions
+  std::string refusal;             // not empty: nothing can be compared, and why
 };
 
 // The same window, reached without an anchor: all from the process's first step is computed.

@@ -36,6 +36,10 @@ struct Stage {
   const HeldAnchor* anchor = nullptr;  // of the plan; nullptr: from the start
 };
 
+bool pinned(const ReplayOptions& options, Lane lane) {
+  return std::ranges::find(options.pins, lane) != options.pins.end();
+}
+
 WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump_step, const std::string& suffix) {
   WatchOptions options;
   options.keep_going = stage.options.keep_going;
@@ -44,6 +48,8 @@ WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump
   options.dump_suffix = suffix;
   options.rank = stage.options.rank;
   options.progress = stage.options.progress;
+  options.pin_hyper = pinned(stage.options, Lane::hyper);
+  options.pin_rng = pinned(stage.options, Lane::rng);
   return options;
 }
 
@@ -186,6 +192,8 @@ std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verd
   if (options.cwd) words.insert(words.end(), {"--cwd", options.cwd->string()});
   if (options.rank != 0) words.insert(words.end(), {"--rank", std::to_string(options.rank)});
   if (options.ignore_environment) words.emplace_back("--ignore-environment");
+  if (options.jump) words.emplace_back("--jump");
+  for (const Lane lane : options.pins) words.insert(words.end(), {"--pin", std::string(name(lane))});
   add_view_words(words, options);
   if (!options.command.empty()) words.emplace_back("--");
   words.insert(words.end(), options.command.begin(), options.command.end());

@@ -30,6 +30,8 @@ struct ReplayOptions {
   std::vector<std::string> command;          // default: the recorded command
   bool keep_going = false;                   // compare on after the first divergence
   bool ignore_environment = false;
+  bool jump = false;                        // enter the program's loop at the anchor, where its loop allows that
+  std::vector<Lane> pins;                   // lanes taken from the recording: hyper, rng
   bool in_place = false;                    // in the folder itself, not in a view (replay/view/view.h)
   std::vector<std::filesystem::path> view;  // folders that the program may write to besides, copy-on-write
   std::vector<std::filesystem::path> show;  // stay as they are now, although the recording made or changed them
@@ -49,8 +51,9 @@ struct ReplayAnswer {
 };
 
 // Throws TamperedInput where the run's contents contradict each other; BrokenInput for what cannot be read, a folder
-// that cannot be written, a --set that is no pin, a machine that allows no view (ViewRefused), and a run of another
-// user's without `command` (its manifest names the program to start). REQUIRES the main thread (see launch()).
+// that cannot be written, a --set that is no pin, a jump into a program that has no loop for it, a machine that allows
+// no view (ViewRefused), and a run of another user's without `command` (its manifest names the program to start).
+// REQUIRES the main thread (see launch()).
 [[nodiscard]] ReplayAnswer replay(const ReplayOptions& options);
 
 // 0, 1, 3, 4 as the outcome says; 125 where untestable.

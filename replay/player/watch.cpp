@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "replay/checkpoint/safetensors.h"
@@ -57,7 +58,11 @@ Greeting Watch::on_hello(const Client& client) {
   if (anchor_) {
     greeting.welcome.session_first_step = plan_.session_first_step;
     greeting.welcome.host_reads = host_reads_of(plan_.session_first_step);
+    greeting.welcome.jump = !plan_.fast_forward;
+    greeting.welcome.pin_rng = options_.pin_rng;
   }
+  greeting.welcome.hyper =
+      pinned_hyper(greeting.welcome.has_anchor && plan_.fast_forward ? plan_.session_first_step : plan_.first_step);
   greeting.welcome.lockstep = true;
   greeting.anchor = std::move(anchor_);
   if (options_.saved != nullptr) options_.saved->begin(client.hello);
@@ -82,6 +87,7 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
       throw BrokenInput(
           fmt::format("the program sent step {} where step {} was due", record.step, findings_.steps.next()));
     }
+    ack.hyper = pinned_hyper(record.step + 1);
     ack.answer = judge(findings_.steps.add(std::move(record), layout_));
   } catch (const TamperedInput& error) {
     findings_.tampered = error.what();
@@ -97,17 +103,31 @@ std::vector<std::uint64_t> Watch::host_reads_of(std::uint64_t step) const {
   return step < plan_.first_step ? recording_.record(step).host_reads : std::vector<std::uint64_t>{};
 }
 
+std::optional<protocol::HyperValues> Watch::pinned_hyper(std::uint64_t step) const {
+  if (!options_.pin_hyper || step < plan_.first_step || step >= plan_.to) return std::nullopt;
+  const StepRecord recorded = recording_.record(step);
+  const LaneRecord& lane = recorded.of(Lane::hyper);
+  const auto& columns = recording_.layout(step).of(Lane::hyper);
+  protocol::HyperValues values;
+  for (std::size_t i = 0; i < std::min(columns.size(), lane.values.size()); ++i) {
+    if (lane.presence[i] == Presence::present) values[columns[i].name] = lane.values[i];
+  }
+  return values;
+}
+
 // On the way to the anchor the program computes nothing; what it draws, loads and chooses is compared all the same.
 Ack Watch::forward(const StepRecord& mine) {
   Ack ack{.step = mine.step, .answer = Ack::Answer::go_on};
   LaneTallies uncounted{};
-  findings_.difference = compare(recording_.record(mine.step), recording_.layout(mine.step), mine, *layout_, &uncounted);
+  findings_.difference =
+      compare(recording_.record(mine.step), recording_.layout(mine.step), mine, *layout_, &uncounted);
   ++findings_.forwarded;
   forward_next_ = mine.step + 1;
   if (findings_.difference) {
     ack.answer = Ack::Answer::stop;
   } else {
     ack.host_reads = host_reads_of(forward_next_);
+    ack.hyper = pinned_hyper(forward_next_);
   }
   return ack;
 }

@@ -26,6 +26,7 @@ struct WatchOptions {
   std::function<void(const std::string&)> progress = [](const std::string&) {};  // see ReplayOptions
   SavedRun* saved = nullptr;  // where every step is written as well; not owned
   std::uint32_t rank = 0;
+  bool pin_hyper = false, pin_rng = false;  // the program is given these lanes
 };
 
 // What one replay found.
@@ -72,6 +73,7 @@ class Watch : public Sink {
   protocol::Ack::Answer judge(const StepRecord& mine);
   protocol::Ack forward(const StepRecord& mine);
   [[nodiscard]] std::vector<std::uint64_t> host_reads_of(std::uint64_t step) const;
+  [[nodiscard]] std::optional<protocol::HyperValues> pinned_hyper(std::uint64_t step) const;
   bool equal_by_chain(const StepRecord& mine);
   std::optional<Difference> compare_with_recording(const StepRecord& mine);
   void count(std::uint64_t step, bool differs);
@@ -85,7 +87,7 @@ class Watch : public Sink {
   std::optional<std::uint64_t> followed_;  // number of the client that is compared
   std::shared_ptr<const Layout> layout_;
   std::uint64_t forward_next_ = 0;  // the step that a fast-forwarding program sends next
-  bool chains_agree_ = true;  // up to the step before
+  bool chains_agree_ = true;        // up to the step before
 };
 
 }  // namespace samestep

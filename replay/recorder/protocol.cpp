@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <limits>
 
 #include "replay/run/error.h"
@@ -32,6 +33,8 @@ Json parsed(const char* message, std::string_view text) {
     reject(message, error.what());
   }
 }
+
+constexpr std::size_t max_hyper_values = 4096;
 
 // A message's JSON object, its fields asked for by name and type.
 class Fields {
@@ -68,6 +71,18 @@ class Fields {
       list.push_back(item.get<std::uint64_t>());
     }
     return list;
+  }
+  // Bits of doubles: text would lose what is not finite.
+  [[nodiscard]] HyperValues hyper_values(const char* field) const {
+    const Json& value = at(field);
+    if (!value.is_object() || value.size() > max_hyper_values)
+      reject(message_, fmt::format("its field '{}' is not an object of at most {} numbers", field, max_hyper_values));
+    HyperValues values;
+    for (const auto& [name, bits] : value.items()) {
+      if (!bits.is_number_unsigned()) reject(message_, fmt::format("its field '{}' holds what is no number", field));
+      values[name] = std::bit_cast<double>(bits.get<std::uint64_t>());
+    }
+    return values;
   }
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> pairs(const char* field) const {
     if (!at(field).is_array()) reject(message_, fmt::format("its field '{}' is not a list", field));
@@ -106,10 +121,16 @@ class Fields {
   Json json_;
 };
 
+Json bits_of(const HyperValues& values) {
+  Json json = Json::object();
+  for (const auto& [name, value] : values) json[name] = std::bit_cast<std::uint64_t>(value);
+  return json;
+}
+
 constexpr std::uint64_t max_u32 = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t max_pid = std::numeric_limits<std::int32_t>::max();
 constexpr const char* mode_names[] = {"off", "record", "replay"};
-constexpr const char* restart_names[] = {"jump", "fast_forward", "start"};
+constexpr const char* restart_names[] = {"jump", "fast_forward", "start", "either"};
 constexpr const char* answer_names[] = {"go_on", "dump", "stop", "off"};
 
 }  // namespace
@@ -153,9 +174,12 @@ std::string encode(const Welcome& message) {
             {"has_anchor", message.has_anchor},
             {"session_first_step", message.session_first_step},
             {"host_reads", message.host_reads},
+            {"jump", message.jump},
+            {"pin_rng", message.pin_rng},
             {"anchor_every", message.anchor_every},
             {"lockstep", message.lockstep}};
   if (message.dump_step) json["dump_step"] = *message.dump_step;
+  if (message.hyper) json["hyper"] = bits_of(*message.hyper);
   return text_of(json);
 }
 
@@ -171,6 +195,9 @@ Welcome decode_welcome(std::string_view json) {
   message.has_anchor = fields.flag("has_anchor");
   message.session_first_step = fields.number("session_first_step");
   message.host_reads = fields.numbers("host_reads", max_host_reads);
+  message.jump = fields.flag("jump");
+  message.pin_rng = fields.flag("pin_rng");
+  if (fields.has("hyper")) message.hyper = fields.hyper_values("hyper");
   message.anchor_every = fields.number("anchor_every");
   message.lockstep = fields.flag("lockstep");
   if (fields.has("dump_step")) message.dump_step = fields.number("dump_step");
@@ -196,16 +223,20 @@ Start decode_start(std::string_view json) {
 }
 
 std::string encode(const Ack& message) {
-  return text_of({{"step", message.step},
-                  {"answer", answer_names[static_cast<std::size_t>(message.answer)]},
-                  {"cut_anchor", message.cut_anchor},
-                  {"host_reads", message.host_reads}});
+  Json json{{"step", message.step},
+            {"answer", answer_names[static_cast<std::size_t>(message.answer)]},
+            {"cut_anchor", message.cut_anchor},
+            {"host_reads", message.host_reads}};
+  if (message.hyper) json["hyper"] = bits_of(*message.hyper);
+  return text_of(json);
 }
 
 Ack decode_ack(std::string_view json) {
   const Fields fields("ack", json);
-  return {fields.number("step"), static_cast<Ack::Answer>(fields.choice("answer", answer_names)),
+  Ack ack{fields.number("step"), static_cast<Ack::Answer>(fields.choice("answer", answer_names)),
           fields.flag("cut_anchor"), fields.numbers("host_reads", max_host_reads)};
+  if (fields.has("hyper")) ack.hyper = fields.hyper_values("hyper");
+  return ack;
 }
 
 std::string encode(const StepNumber& message) {

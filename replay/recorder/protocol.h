@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -51,8 +52,9 @@ enum class Type : std::uint16_t {
 
 // How a program gets to an anchor when it is replayed. Jump: at the top of its loop the anchor goes in, and the loop
 // begins at its step. Fast-forward: it runs from its start without computing, and the anchor goes in at O of the step
-// before. Start: not at all, everything is computed (a compiled model's kernels cannot be left out).
-enum class Restart : std::uint8_t { jump, fast_forward, start };
+// before. Start: not at all, everything is computed (a compiled model's kernels cannot be left out). Either: it
+// fast-forwards, and jumps where it is asked to.
+enum class Restart : std::uint8_t { jump, fast_forward, start, either };
 [[nodiscard]] std::string_view name(Restart restart);
 
 struct Hello {
@@ -60,7 +62,7 @@ struct Hello {
   std::int64_t pid = 0;
   std::uint32_t rank = 0;
   std::uint32_t world_size = 1;
-  std::string program;                                    // argv[0] or the script
+  std::string program;  // argv[0] or the script
   Restart restart = Restart::jump;
   nlohmann::json environment = nlohmann::json::object();  // lane `environment` (docs/format.md): effective values
   std::vector<std::string> files;                         // mapped shared objects and the program: to be digested
@@ -68,17 +70,23 @@ struct Hello {
 
 enum class Mode : std::uint8_t { off, record, replay };
 
+// The lane `hyper` of a recorded step, by the columns' names.
+using HyperValues = std::map<std::string, double>;
+
 struct Welcome {
   Mode mode = Mode::off;
-  std::string refusal;                     // mode off: why, in one line, where the program should say so; else empty
-  bool ask_start = false;                  // send Start with the first step's weights_in and wait for begin
-  std::uint64_t first_step = 0;            // number of the first step to run
-  std::uint64_t from = 0, to = 0;          // replay: steps from <= t < to are asked for; first_step = the anchor's S
-  bool has_anchor = false;                 // the frame carries the anchor to restore before first_step
+  std::string refusal;             // mode off: why, in one line, where the program should say so; else empty
+  bool ask_start = false;          // send Start with the first step's weights_in and wait for begin
+  std::uint64_t first_step = 0;    // number of the first step to run
+  std::uint64_t from = 0, to = 0;  // replay: steps from <= t < to are asked for; first_step = the anchor's S
+  bool has_anchor = false;         // the frame carries the anchor to restore before first_step
   // Replay from an anchor: the first step of the recorded process. A program that cannot jump is taken from there to
   // first_step without computing (fast-forward), and `host_reads` are what it read out of tensors in that step.
   std::uint64_t session_first_step = 0;
   std::vector<std::uint64_t> host_reads;
+  bool jump = false;                       // to a program that could do either: jump
+  bool pin_rng = false;                    // at the first F put in the generators' states of the anchor once more
+  std::optional<HyperValues> hyper;        // pinned: what the first step's options are to be
   std::uint64_t anchor_every = 0;          // record: cut an anchor at S divisible by this; 0: only when an ack asks
   std::optional<std::uint64_t> dump_step;  // replay: keep this step's tensors (weights_in too) and send them at O
   bool lockstep = false;                   // wait for each step's ack
@@ -97,8 +105,9 @@ struct Ack {
   static constexpr std::uint64_t no_step = ~std::uint64_t{0};
   std::uint64_t step = 0;  // this step and all before it are on disk (flushed)
   Answer answer = Answer::go_on;
-  bool cut_anchor = false;  // please cut an anchor at the next O
+  bool cut_anchor = false;                  // please cut an anchor at the next O
   std::vector<std::uint64_t> host_reads{};  // fast-forward: those recorded of the step after `step`
+  std::optional<HyperValues> hyper{};       // pinned: those of the step after `step`
 };
 
 // The small messages. `event` carries a Notice, `anchor` and `dump` a StepNumber.

@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <thread>
 
 #include "replay/recorder/protocol.h"
@@ -196,6 +197,8 @@ TEST(Message, SurvivesTheJourney) {
   welcome.session_first_step = 40;
   welcome.host_reads = {~std::uint64_t{0}, 3};
   welcome.dump_step = 0;
+  welcome.jump = welcome.pin_rng = true;
+  welcome.hyper = {{"0.group0.lr", 0.1}, {"scale", std::numeric_limits<double>::infinity()}};
   const Welcome heard = decode_welcome(encode(welcome));
   EXPECT_EQ(heard.mode, Mode::replay);
   EXPECT_EQ(heard.to, ~std::uint64_t{0});
@@ -203,13 +206,22 @@ TEST(Message, SurvivesTheJourney) {
   EXPECT_EQ(heard.session_first_step, 40U);
   EXPECT_EQ(heard.host_reads, welcome.host_reads);
   EXPECT_EQ(heard.dump_step, 0u);
-  EXPECT_FALSE(decode_welcome(encode(Welcome{})).dump_step);
+  EXPECT_TRUE(heard.jump);
+  EXPECT_TRUE(heard.pin_rng);
+  EXPECT_EQ(heard.hyper, welcome.hyper);
+  const Welcome plain = decode_welcome(encode(Welcome{}));
+  EXPECT_FALSE(plain.dump_step);
+  EXPECT_FALSE(plain.jump || plain.pin_rng || plain.hyper);
 
   const Ack ack = decode_ack(encode(Ack{5, Ack::Answer::off, true, {7, 8}}));
   EXPECT_EQ(ack.step, 5u);
   EXPECT_EQ(ack.answer, Ack::Answer::off);
   EXPECT_TRUE(ack.cut_anchor);
   EXPECT_EQ(ack.host_reads, (std::vector<std::uint64_t>{7, 8}));
+  EXPECT_FALSE(ack.hyper);
+  EXPECT_EQ(decode_ack(encode(Ack{5, Ack::Answer::go_on, false, {}, HyperValues{{"a", -0.0}}})).hyper->at("a"), 0.0);
+  EXPECT_THROW((void)decode_ack(R"({"step":5,"answer":"go_on","cut_anchor":false,"host_reads":[],"hyper":{"a":"b"}})"),
+               BrokenInput);
   EXPECT_EQ(decode_start(encode(Start{digest("x"), std::nullopt})).weights_in, digest("x"));
   EXPECT_EQ(decode_start(encode(Start{digest("x"), std::nullopt})).optimizer_in, std::nullopt);
   EXPECT_EQ(decode_start(encode(Start{digest("x"), digest("y")})).optimizer_in, digest("y"));

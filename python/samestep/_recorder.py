@@ -1,0 +1,91 @@
+"""A recorder for a program that nobody launched: a notebook, an interactive session."""
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+_recording = None  # the one that runs
+
+
+class Recording:
+    """A recorder, started as a child of this process, or the one that launched it. `run`: its folder, where that was given.
+    Ends by stop(), as a context, or with the process."""
+
+    def __init__(self, process, run):
+        self.run, self._process = run, process  # None: of whoever launched this program
+
+    def stop(self):
+        """Waits until everything is on disk. The training goes on unrecorded."""
+        global _recording
+        if _recording is not self:
+            return
+        _recording = None
+        sys.modules["samestep._hooks"].moments.bye(False)
+        if self._process is not None:
+            self._process.stdin.close()
+            self._process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.stop()
+
+
+def record(run=None, *options):
+    """Starts recording what this process trains from here on, as `samestep record` would have from the start.
+
+    run: the run directory (default: as for `samestep record`). options: of `samestep record`, as words. Call it after torch
+    was imported and before the optimizers are made. What must be settled before a program starts (thread counts, hash
+    seeds) stays as it is; the manifest says how it is. Under `samestep record` or `samestep replay` that one records. Raises
+    RuntimeError where a recording of this process goes on already, or none can start.
+    """
+    global _recording
+    if _recording is not None:
+        raise RuntimeError("samestep.record: this process is recorded already; stop() that first")
+    if "torch" not in sys.modules:
+        raise RuntimeError("samestep.record: import torch first")
+    from samestep import _entropy
+
+    # What nobody has seeded or drawn from after this is no part of the run, in its replays neither.
+    _entropy.given_states.update(
+        (name, read()) for name, module, read in _entropy.SHARED_GENERATORS if module in sys.modules
+    )
+    launched = sys.modules.get("samestep._hooks")
+    if launched is not None and launched.moments.launched:
+        _recording = Recording(None, None)
+        return _recording
+    words = [_program(), "record", "--attached", *(["--run", os.fspath(run)] if run is not None else []), *map(str, options)]
+    process = subprocess.Popen([*words, "--", *sys.orig_argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               text=True, start_new_session=True)  # Ctrl-C is for the program
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"samestep.record: the recorder did not start (exit code {process.wait()}); it said why above")
+    process.stdout.close()
+    _take_up(json.loads(line)["environment"])
+    _recording = Recording(process, None if run is None else os.path.abspath(run))
+    atexit.register(_recording.stop)
+    return _recording
+
+
+def _program():
+    if os.environ.get("SAMESTEP_PROGRAM"):
+        return os.environ["SAMESTEP_PROGRAM"]
+    beside = os.path.join(os.path.dirname(sys.executable), "samestep")
+    program = beside if os.access(beside, os.X_OK) else shutil.which("samestep")
+    if program is None:
+        raise RuntimeError("samestep.record: there is no program samestep beside this Python or on PATH")
+    return program
+
+
+def _take_up(environment):
+    """The hooks find the recorder; processes started later are none of its sessions."""
+    from samestep import _entropy, _hooks
+
+    if _hooks.moments is None:
+        _hooks.install(lambda name, then: then() if name in sys.modules else None)
+    else:
+        _hooks.moments.begin_again()
+    _entropy.SOCKET = environment["SAMESTEP_SOCKET"]
