@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "replay/capture/answers.h"
+#include "replay/capture/drawing.h"
 #include "replay/capture/host_reads.h"
 
 namespace samestep::capture {
@@ -44,6 +45,8 @@ constexpr std::array no_elements{"empty_like"sv,
                                  "is_same_size"sv,
                                  "record_stream"sv,
                                  "_has_same_storage_numel"sv};
+// Memory that nobody has written yet, shaped like an argument.
+constexpr std::array allocations{"empty_like"sv, "new_empty"sv, "new_empty_strided"sv};
 // Write all of their first argument, whatever it held.
 constexpr std::array overwriting{"copy_"sv,       "fill_"sv,        "zero_"sv,      "random_"sv,
                                  "normal_"sv,     "uniform_"sv,     "bernoulli_"sv, "cauchy_"sv,
@@ -95,7 +98,8 @@ struct Traits {
   explicit Traits(const OperatorHandle& op);
 
   bool reads_number, reads_truth, unknown_length, reads_inside;
-  bool no_data;  // a view, or an allocation
+  bool no_data;    // a view, or an allocation
+  bool unwritten;  // an allocation that the program means to fill
   bool random, probabilities, overwrites, out_variant, indexed;
   std::optional<std::size_t> dropout;  // the argument that says how much is dropped
   std::vector<std::size_t> written;
@@ -110,6 +114,7 @@ Traits::Traits(const OperatorHandle& op) {
   unknown_length = is_one_of(operators_of_unknown_length(), std::string(name));
   reads_inside = is_one_of(operators_that_read_inside(), full);
   no_data = returns_view(schema) || is_one_of(no_elements, name);
+  unwritten = is_one_of(allocations, name);
   random = op.hasTag(at::Tag::nondeterministic_seeded);
   probabilities = is_one_of(of_probabilities, name);
   overwrites = is_one_of(overwriting, name);
@@ -163,10 +168,10 @@ class Kernel : public c10::OperatorKernel {
     const Call call{op, keys & DispatchKeySet(DispatchKeySet::FULL_AFTER, DispatchKey::BackendSelect), stack,
                     stack->size() - op.schema().arguments().size()};
     if (traits_.unknown_length) return length(call);
-    if (inside > 0 || traits_.no_data) return run(call);
+    if (inside > 0 || (traits_.no_data && !traits_.unwritten)) return run(call);
     const bool stale = reads_stale(call);
     if (traits_.reads_number || traits_.reads_truth) return number(call, stale);
-    if (!stale && traits_.overwrites) return overwrite(call);
+    if (!stale && traits_.overwrites) return traits_.random ? draw_over(call) : overwrite(call);
     if (!stale) return traits_.reads_inside ? run_unread(call) : run(call);
     if (is_random(call)) return draw(call);
     if (traits_.out_variant || traits_.indexed) return run_for_shape(call, std::nullopt);
@@ -246,6 +251,24 @@ class Kernel : public c10::OperatorKernel {
     memory_->remove(target);
   }
 
+  // A mask for what was not computed: its numbers are used by nothing, only the generator has to move on as it did.
+  void draw_over(const Call& call) {
+    const at::Tensor target = call.arguments()[0].toTensor();
+    const auto key = key_of(call.arguments());
+    if (!memory_->holds(target) || !key) return overwrite(call);
+    const auto known = words_.find(*key);
+    if (known == words_.end()) {
+      const GeneratorMark before;
+      run(call);
+      words_.emplace(*key, before.words_since(static_cast<std::uint64_t>(target.numel())));
+      return;
+    }
+    if (!known->second) return run(call);
+    advance_generator(*known->second);
+    torch::jit::drop(*call.stack, call.arguments().size());
+    call.stack->emplace_back(target);
+  }
+
   void draw(const Call& call) {
     if (traits_.probabilities) {
       for (const auto& value : call.arguments()) {
@@ -319,6 +342,7 @@ class Kernel : public c10::OperatorKernel {
   Traits traits_;
   std::shared_ptr<StaleMemory> memory_;
   Answers answers_;
+  std::map<ArgumentKey, std::optional<std::uint64_t>> words_;  // that a draw moves the generator by
 };
 
 // Composite operators are taken apart above this key; factories have a kernel of their own at it.
