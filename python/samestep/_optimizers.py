@@ -1,4 +1,7 @@
 """A Python optimizer's options and state as numbers and tensors with names."""
+import functools
+import inspect
+
 import torch
 
 # StateItem::Kind in replay/capture/training_program.h
@@ -8,17 +11,28 @@ LIKE_PARAMETER, INTEGER, REAL, LIST = range(4)
 def options_of(optimizer):
     """For each numeric option: group, name, value, and whether it differs from the optimizer's default ("lr" always)."""
     groups, names, values, notable = [], [], [], []
+    defaults = _defaults_of(type(optimizer)) or optimizer.defaults
     for number, group in enumerate(optimizer.param_groups):
         for key, value in group.items():
             if key == "params":
                 continue
-            default = optimizer.defaults.get(key)
+            default = defaults.get(key, optimizer.defaults.get(key))
             for name, part, is_default in _numbers(key, value, default):
                 groups.append(number)
                 names.append(name)
                 values.append(part)
                 notable.append(int(key == "lr" or not is_default))
     return groups, names, values, notable
+
+
+@functools.cache
+def _defaults_of(kind):
+    """What its constructor takes where nobody says otherwise: optimizer.defaults holds what somebody said."""
+    try:
+        parameters = inspect.signature(kind.__init__).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
 
 
 def _numbers(key, value, default):

@@ -13,12 +13,30 @@ import torch
 _plain_call = torch.nn.Module.__call__
 
 
+class _Known:
+    """A root, held weakly, and what it is made of: a slice of a Sequential is gone after its call, its layers are not."""
+
+    def __init__(self, module):
+        self._module, self._parts = weakref.ref(module), [_Known(part) for part in module.children()]
+
+    def is_(self, module):
+        return self._module() is module
+
+    def living(self):
+        module = self._module()
+        return [module] if module is not None else [part for known in self._parts for part in known.living()]
+
+
+def _tensors_of(modules):
+    return {id(tensor) for module in modules for tensor in (*module.parameters(), *module.buffers())}
+
+
 class Roots:
     def __init__(self, owned, forward, elsewhere):
         """`owned()`: the identities of the parameters that are updated. `forward(module, args, kwargs)`: called at F;
         `elsewhere`, likewise: called before the outermost training call of a module that is no root. Neither raises."""
         self._owned, self._forward, self._elsewhere = owned, forward, elsewhere
-        self._known = []  # weak references, in the order in which they were found
+        self._known = []  # in the order in which they were found
         self._watching = False
         self.depth = 0  # of calls of roots
         self.stopped = False
@@ -31,7 +49,7 @@ class Roots:
             self.optimizers_changed()
 
     def modules(self):
-        return [module for module in (known() for known in self._known) if module is not None]
+        return [module for known in self._known for module in known.living()]
 
     def named(self):
         """(prefix, module): none for a single root, else the class's name, numbered where two share it."""
@@ -47,7 +65,7 @@ class Roots:
     def add(self, module):
         """One that the program names itself."""
         if not self._is_root(module):
-            self._known.append(weakref.ref(module))
+            self._known.append(_Known(module))
             self.stale = True
             self._wrap_class(type(module))
 
@@ -72,13 +90,15 @@ class Roots:
     # --- calls
 
     def _is_root(self, module):
-        return any(known() is module for known in self._known)
+        return any(known.is_(module) for known in self._known)
 
     def _becomes_root(self, module):
         owned = self._owned()
         if not any(id(parameter) in owned for parameter in module.parameters()):
             return False
-        self._known.append(weakref.ref(module))
+        if self._known and _tensors_of([module]) <= _tensors_of(self.modules()):
+            return True  # made of known ones, for this call
+        self._known.append(_Known(module))
         self.stale = True
         self._wrap_class(type(module))
         self.optimizers_changed()
