@@ -1,6 +1,6 @@
 """A GPT on characters as people write it: 0.81 M parameters, dropout, a shuffling loader, AdamW, warm-up and cosine.
 
-    gpt.py TEXT [--batch 12] [--block 64] [--steps 150] [--step-times] [--save FILE]
+    gpt.py TEXT [--batch 12] [--block 64] [--steps 150] [--step-times FILE] [--save FILE] [--deterministic]
 
 The same sizes as configs/gpt.toml. Knows nothing of Samestep; overhead.py times it with and without.
 """
@@ -67,10 +67,14 @@ def main():
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--block", type=int, default=64)
     parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--step-times", action="store_true", help="print each step's milliseconds")
-    parser.add_argument("--save", type=pathlib.Path)
+    parser.add_argument("--step-times", type=pathlib.Path, help="each step's milliseconds go to this file")
+    parser.add_argument("--save", type=pathlib.Path, help="the weights' bytes go to this file")
+    parser.add_argument("--deterministic", action="store_true", help="as samestep record has it")
     options = parser.parse_args()
 
+    if options.deterministic:
+        torch.set_deterministic_debug_mode("warn")
+    times = options.step_times.open("w") if options.step_times else None
     torch.manual_seed(7)
     data = Characters(options.text.read_text(encoding="utf-8"), options.block)
     loader = DataLoader(data, batch_size=options.batch, shuffle=True, drop_last=True)
@@ -91,11 +95,11 @@ def main():
         if step % 10 == 0:
             print(f"step {step} loss {loss.item():.4f}")
         now = time.perf_counter()
-        if options.step_times:
-            print(f"ms {(now - began) * 1000:.4f}", flush=True)
+        if times is not None:
+            print(f"ms {(now - began) * 1000:.4f}", file=times, flush=True)
         began = now
     if options.save:
-        torch.save(model.state_dict(), options.save)
+        options.save.write_bytes(b"".join(p.detach().numpy().tobytes() for p in model.parameters()))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 """What recording and replaying cost a whole training, end to end.
 
     overhead.py [--bin .venv/bin] [--rounds 10] [--steps 150]
-                [tokens-768 | tokens-16384 | replay | start-up | forward-768 | forward-16384]...
+                [tokens-768 | tokens-16384 | python-768 | python-16384 | replay | start-up | python-start-up |
+                 forward-768 | forward-16384]...
 
 Recording is measured as a user has it: defaults, anchors on, the recorder beside the trainer. The same program with the
 session off, under the same pins (environment and --deterministic), takes turns with it; each round gives one ratio, so
@@ -10,8 +11,8 @@ that slow drift of the machine cancels. Bits are checked before any time is told
 Both run with glibc's allocator told to keep freed memory (KEEP_MEMORY; --default-malloc leaves it as it is): else it gives
 the activations back to the system and takes them again in every step, which at 16,384 tokens is half of the step and
 varies with the heap's layout. Printed are the median of the rounds' ratios and their quartiles, and, out of the recording's own log, the time per step
-spent in digests (capture) and waiting for the recorder. Needs h5py for that part. forward-*: a PyTorch script (benchmarks/python/gpt.py) on its way
-to an anchor without computing, beside the same steps of the recording.
+spent in digests (capture) and waiting for the recorder. Needs h5py for that part. python-*: the same with a PyTorch script (benchmarks/python/gpt.py).
+forward-*: that script on its way to an anchor without computing, beside the same steps of the recording.
 """
 import argparse
 import contextlib
@@ -28,6 +29,7 @@ WARM_UP = 10  # steps that are not counted: pages, caches and threads are new
 DENSE = 32  # steps at the start of a run that all have statistics, sketches and syndromes; later every 16th has
 FIRST_FORWARDED = 4  # the first steps on the way ask each operator for its shapes
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
+PYTHON = pathlib.Path(__file__).resolve().parents[1] / "python"
 SHAPES = {"tokens-768": ["--batch", "12", "--block", "64"], "tokens-16384": ["--batch", "64", "--block", "256"]}
 
 
@@ -53,10 +55,16 @@ class Bench:
         self.options, self.folder = options, folder
 
     def training(self, shape, name, steps):
-        files = [self.folder / f"{name}.times", self.folder / f"{name}.safetensors"]
+        files = [self.folder / f"{name}.times", self.folder / f"{name}.weights"]
+        if shape.startswith("python"):
+            return [*self.script(shape), "--deterministic", "--steps", steps, "--step-times", files[0], "--save", files[1]], *files
         command = [self.train, "--model", "gpt", *SHAPES[shape], "--steps", steps, "--eval-every", "0", "--eval-batches", "1",
                    "--deterministic", "--step-times", files[0], "--save", files[1]]
         return command, *files
+
+    def script(self, shape):
+        text = self.options.bin.parent / "share" / "samestep" / "bible.txt"
+        return [self.options.bin / "python", PYTHON / "gpt.py", text, *SHAPES[shape.replace("python", "tokens")]]
 
     def pins(self, run):
         """The environment that a recording gave its program."""
@@ -76,7 +84,7 @@ class Bench:
         return step_times(times), weights.read_bytes(), run
 
     def recording(self, shape):
-        steps = self.options.steps if shape == "tokens-768" else max(2 * DENSE, self.options.steps // 6)
+        steps = self.options.steps if shape.endswith("-768") else max(2 * DENSE, self.options.steps // 6)
         _, _, first = self.record(shape, WARM_UP + 2, f"{shape}-warm")  # file digests are cached from here on
         env = self.pins(first)
         means, medians, plain_ms, runs = [], [], [], []
@@ -133,10 +141,8 @@ class Bench:
 
     def forward(self, shape):
         """What a step costs that is left out on the way to an anchor."""
-        python, script = self.options.bin / "python", pathlib.Path(__file__).resolve().parents[1] / "python" / "gpt.py"
-        text = self.options.bin.parent / "share" / "samestep" / "bible.txt"
         anchor, ratios, run = 12, [], self.folder / f"forward-{shape}"
-        command = [python, script, text, *SHAPES[shape], "--steps", anchor + 2, "--step-times"]
+        command = [*self.script(shape), "--steps", anchor + 2, "--step-times", "/dev/stdout"]
         printed = call(self.samestep, "record", "--run", run, "--anchor-every", anchor, "--", *command)
         recorded = printed_times(printed)[FIRST_FORWARDED:anchor]
         for _ in range(self.options.rounds):
@@ -159,6 +165,21 @@ class Bench:
         times = [self.milliseconds(self.samestep, "record", "--run", self.folder / f"true-{i}", "--", "/bin/true") for i in range(10)]
         print(f"  samestep {'record -- true':<16} {quartiles(times)}")
 
+    def python_start_up(self):
+        """From the process's start until its first step is made, as the process itself sees it; and the whole command."""
+        python, script = self.options.bin / "python", PYTHON / "first_step.py"
+        plain, recorded, whole_plain, whole_recorded = [], [], [], []
+        for i in range(self.options.rounds + 1):
+            record = [self.samestep, "record", "--run", self.folder / f"first-{i}", "--", python, script]
+            for command, own, whole in (([python, script], plain, whole_plain), (record, recorded, whole_recorded)):
+                began = time.perf_counter()
+                own.append(float(call(*command).split()[-1]))
+                whole.append((time.perf_counter() - began) * 1000)
+        print(f"\npython start-up, milliseconds, median of {self.options.rounds}; the first round, which fills caches, is left out")
+        for label, values in (("plain, to the first step", plain), ("recorded, to the first step", recorded),
+                              ("plain, whole command", whole_plain), ("recorded, whole command", whole_recorded)):
+            print(f"  {label:<28} {quartiles(values[1:])}")
+
     def milliseconds(self, *command):
         began = time.perf_counter()
         call(*command)
@@ -170,7 +191,8 @@ def printed_times(text):
 
 
 def step_times(file):
-    return [float(line) for line in file.read_text().split()][WARM_UP:]
+    text = file.read_text()
+    return (printed_times(text) if text.startswith("ms ") else [float(line) for line in text.split()])[WARM_UP:]
 
 
 def main():
@@ -186,13 +208,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="samestep-bench-") as folder:
         bench = Bench(options, pathlib.Path(folder))
         for what in options.what:
-            if what in SHAPES:
+            if what in SHAPES or what in ("python-768", "python-16384"):
                 bench.recording(what)
             elif what.startswith("forward-"):
                 with contextlib.chdir(folder):  # a replay leaves its folder where it runs
                     bench.forward(what.replace("forward", "tokens"))
             else:
-                {"replay": bench.replay, "start-up": bench.start_up}[what]()
+                {"replay": bench.replay, "start-up": bench.start_up, "python-start-up": bench.python_start_up}[what]()
 
 
 if __name__ == "__main__":
