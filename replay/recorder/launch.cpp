@@ -91,7 +91,8 @@ class SpawnSettings {
       if (start.output >= 0) posix_spawn_file_actions_adddup2(&actions_, start.output, stream);
     posix_spawnattr_setsigmask(&attributes_, &start.mask);
     posix_spawnattr_setsigdefault(&attributes_, &start.defaults);
-    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    const int group = start.own_group ? POSIX_SPAWN_SETPGROUP : 0;
+    posix_spawnattr_setflags(&attributes_, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
   }
   ~SpawnSettings() {
     posix_spawn_file_actions_destroy(&actions_);
@@ -138,14 +139,15 @@ int spawn_as_shell_script(const SpawnSettings& settings, pid_t& pid, const Start
 // A child of this process. Left unreaped until reap(), so that the server can still ask how it ended.
 class Child : public Running {
  public:
-  explicit Child(pid_t pid) : pid_(pid), process_(open_process(pid)) {}
+  Child(pid_t pid, bool own_group) : pid_(pid), own_group_(own_group), process_(open_process(pid)) {}
 
   [[nodiscard]] int descriptor() const override { return process_.get(); }
   [[nodiscard]] bool ended() override {
     siginfo_t info{};
     return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid_;
   }
-  void pass_on(int signal) override { ::kill(pid_, signal); }
+  void pass_on(int signal) override { ::kill(own_group_ ? -pid_ : pid_, signal); }
+  void kill_all() override { ::kill(own_group_ ? -pid_ : pid_, SIGKILL); }
   [[nodiscard]] Ending reap() override {
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
@@ -155,6 +157,7 @@ class Child : public Running {
 
  private:
   pid_t pid_;
+  bool own_group_;
   Descriptor process_;
 };
 
@@ -168,7 +171,7 @@ class Outside : public Enclosure {
     pid_t pid = 0;
     int error = settings.spawn(pid, pointers(words).data(), environment_pointers.data());
     if (error == ENOEXEC) error = spawn_as_shell_script(settings, pid, start, environment_pointers.data());
-    if (error == 0) return std::make_unique<Child>(pid);
+    if (error == 0) return std::make_unique<Child>(pid, start.own_group);
     failed = not_started(start.argv.front(), error);
     return nullptr;
   }
@@ -198,13 +201,10 @@ std::unique_ptr<Running> start(const Launch& launch, const std::string& socket, 
     output = Descriptor(::open(launch.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600));
     if (!output) return refuse(fmt::format("cannot write '{}'", launch.output.string()));
   }
-  const Start settled{launch.argv,
-                      environment_of(launch, socket),
-                      launch.cwd,
-                      output.get(),
-                      signals.mask_before(),
-                      signals.defaults(),
-                      std::filesystem::path(socket).parent_path()};
+  const Start settled{launch.argv,        environment_of(launch, socket),
+                      launch.cwd,         output.get(),
+                      launch.own_group,   signals.mask_before(),
+                      signals.defaults(), std::filesystem::path(socket).parent_path()};
   Outside outside;
   return (launch.enclosure == nullptr ? outside : *launch.enclosure).start(settled, failed);
 }
@@ -219,14 +219,14 @@ bool means_stop(const signalfd_siginfo& info) {
   return info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP || info.ssi_signo == SIGQUIT;
 }
 
-// Waits for the command's end, passing signals on.
-void wait_for_end(Running& command, const Signals& signals) {
+// Waits for the command's end, passing signals on: all of them to one that the terminal does not reach.
+void wait_for_end(Running& command, const Signals& signals, bool own_group) {
   const int end = command.descriptor();
   while (!command.ended()) {
     std::array<pollfd, 2> entries{pollfd{signals.descriptor(), POLLIN, 0}, pollfd{end, POLLIN, 0}};
     ::poll(entries.data(), entries.size(), end >= 0 ? -1 : tick_milliseconds);
     while (const auto info = signals.take())
-      if (!came_from_the_terminal(*info)) command.pass_on(static_cast<int>(info->ssi_signo));
+      if (own_group || !came_from_the_terminal(*info)) command.pass_on(static_cast<int>(info->ssi_signo));
   }
 }
 
@@ -276,7 +276,8 @@ Ending launch(const Launch& launch, Server& server) {
     server.finish();
     return failed;
   }
-  wait_for_end(*command, signals);
+  launch.started(*command);
+  wait_for_end(*command, signals, launch.own_group);
   wait_for_sessions(server, signals);
   server.finish();
   return command->reap();

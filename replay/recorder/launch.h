@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,6 +38,7 @@ struct Start {
   std::vector<std::string> environment;  // "NAME=value", all of it
   std::filesystem::path cwd;             // empty: the caller's
   int output = -1;                       // standard output and error; -1: the caller's. Not owned
+  bool own_group = false;                // leads a process group of its own, where it is a child like any other
   sigset_t mask{};                       // signals that it finds blocked
   sigset_t defaults{};                   // signals set back to their default action
   std::filesystem::path socket_folder;   // must be reachable and writable for it, wherever it runs
@@ -54,6 +56,9 @@ class Running {
   [[nodiscard]] virtual int descriptor() const = 0;
   [[nodiscard]] virtual bool ended() = 0;
   virtual void pass_on(int signal) = 0;
+  // SIGKILL, at once: to everything in its enclosure, or to its process group where it has one of its own. From any
+  // thread, as long as nobody has called reap().
+  virtual void kill_all() = 0;
   // How it ended; waits for that. Called once, last.
   [[nodiscard]] virtual Ending reap() = 0;
 };
@@ -76,6 +81,9 @@ struct Launch {
   EnvironmentChanges environment;  // pins, set before the command loads its libraries
   std::filesystem::path output;    // not empty: standard output and error go to this (new) file
   Enclosure* enclosure = nullptr;  // null: the command is a child like any other. Not owned
+  bool own_group = false;          // see Start
+  // Told once it runs, in the caller's thread; it may be used until the server has finished.
+  std::function<void(Running&)> started = [](Running&) {};
 };
 
 // Of a status that wait(2) gave.

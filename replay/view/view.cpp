@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "replay/view/inside.h"
 #include "replay/view/kept_output.h"
@@ -83,6 +84,14 @@ Layer new_layer(const fs::path& at, const fs::path& storage, std::size_t number,
   return layer;
 }
 
+// The kernel takes no work folder that an earlier mount has used.
+void renew_work(const Layer& layer) {
+  std::error_code error;
+  remove_tree(layer.work);
+  if (!fs::create_directory(layer.work, error))
+    throw ViewRefused(fmt::format("Making a view once more: {}: {}", layer.work.string(), error.message()));
+}
+
 std::array<Descriptor, 2> socket_pair() {
   std::array<int, 2> ends{-1, -1};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
@@ -125,6 +134,10 @@ class Enclosed : public Running {
     return status_.has_value();
   }
   void pass_on(int signal) override { send(socket_.get(), {Kind::signal, signal}); }
+  // The view's first process dies with it, and with that one all others.
+  void kill_all() override {
+    if (process_ > 0) ::kill(process_, SIGKILL);
+  }
   [[nodiscard]] Ending reap() override {
     while (!status_) take_status();
     end();
@@ -160,8 +173,15 @@ struct View::State {
         folders(joined(needed, wished_besides(needed, given.wished))),
         storage(folders) {}
 
-  // A fresh set of layers: each start sees the folders as they are.
   [[nodiscard]] MountPlan plan() {
+    if (!options.lasting || layers.empty()) return fresh_plan();
+    for (const Layer& layer : layers)
+      if (!layer.upper.empty()) renew_work(layer);
+    return {layers, {}, options.network};
+  }
+
+  // A fresh set of layers: the start sees the folders as they are.
+  [[nodiscard]] MountPlan fresh_plan() {
     storage.clear();
     layers.clear();
     const std::vector<Mount> mounts = mounts_here();
@@ -179,6 +199,7 @@ struct View::State {
   std::vector<fs::path> folders;  // those and the wished ones
   ViewStorage storage;
   std::vector<Layer> layers;
+  bool has_started = false;
 };
 
 View::View(const ViewOptions& options) : state_(std::make_unique<State>(options)) {}
@@ -195,8 +216,9 @@ std::unique_ptr<Running> View::start(const Start& start, Ending& failed) {
   if (inside.cwd.empty()) inside.cwd = state_->options.cwd;
   MountPlan mounts = state_->plan();
   mounts.socket_folder = start.socket_folder;
-  auto view =
-      std::make_unique<Enclosed>(Inside{std::move(mounts), &state_->options.before, &inside, state_->storage.lock()});
+  const bool goes_on = std::exchange(state_->has_started, true) && state_->options.lasting;
+  const EarlierState* before = goes_on ? nullptr : &state_->options.before;
+  auto view = std::make_unique<Enclosed>(Inside{std::move(mounts), before, &inside, state_->storage.lock()});
   const ViewMessage outcome = view->outcome();
   if (outcome.kind == Kind::started) return view;
   failed = outcome.text.empty()

@@ -37,11 +37,12 @@ struct ViewOptions {
   std::vector<std::filesystem::path> folders;  // laid over besides `cwd`, /tmp and TMPDIR; a file means its folder
   std::vector<std::filesystem::path> wished;   // laid over where they are there and can be, else read-only
   bool network = false;                        // the machine's, not loopback alone
-  EarlierState before;                         // made so before the command starts
+  EarlierState before;                         // made so before the (first) command starts
+  bool lasting = false;  // each command finds what those before it wrote; else the folders as they are outside
 };
 
-// One view for one command. What the command writes to the folders lies in a storage of the view's own, which goes with
-// it; the folders themselves are never written to. Not thread-safe.
+// One view for one command, or for several, one after the other. What a command writes to the folders lies in a storage
+// of the view's own, which goes with it; the folders themselves are never written to. Not thread-safe.
 class View : public Enclosure {
  public:
   // Makes the storage. Throws ViewRefused where no disk here can hold one beside the folders, BrokenInput for a folder

@@ -115,6 +115,26 @@ TEST_F(InAView, EachStartSeesTheFoldersAsTheyAre) {
   EXPECT_EQ(run_in(view, "test -e made || echo fresh; touch made"), "fresh\n");
 }
 
+TEST_F(InAView, ThatLastsALaterStartFindsWhatTheOnesBeforeWrote) {
+  std::ofstream(work() / "old") << "old\n";
+  std::ofstream(work() / "changed") << "now\n";
+  ViewOptions options;
+  options.cwd = work();
+  options.lasting = true;
+  options.before.hidden = {fs::canonical(work()) / "changed"};
+  View view(options);
+  view.probe();
+  EXPECT_EQ(
+      run_in(view,
+             "cat changed 2>/dev/null; mkdir -p a/b; echo x > a/b/made; rm old; echo again > changed; kill -9 $$"),
+      "");
+  EXPECT_EQ(run_in(view, "cat a/b/made changed; test -e old || echo gone; rm -r a; mkdir a"), "x\nagain\ngone\n");
+  EXPECT_EQ(run_in(view, "ls a; test -d a && echo anew"), "anew\n");
+  EXPECT_EQ(text_of(work() / "old"), "old\n");
+  EXPECT_EQ(text_of(work() / "changed"), "now\n");
+  EXPECT_FALSE(fs::exists(work() / "a"));
+}
+
 TEST_F(InAView, PathsMayHaveAnyCharacter) {
   const fs::path odd = work() / "a,b:c\\d e\n=";
   fs::create_directory(odd);
