@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "replay/run/run_reader.h"
-
 namespace samestep {
 
 namespace {
@@ -29,60 +27,86 @@ bool begins_with(const RunReader& run, std::uint64_t step, const Digest& weights
   return run.record(step).of(Lane::weights_in).digest == weights;
 }
 
-// The latest step that can follow on `weights`.
-std::optional<std::uint64_t> step_that_follows(const RunReader& run, const Digest& weights) {
+std::uint64_t first_looked_at(const RunReader& run) {
   const std::uint64_t end = run.end_step();
-  if (left_by_the_last_step(run, weights)) return end;
-  const std::uint64_t begin = std::max(run.first_step(), end > most_looked_at ? end - most_looked_at : 0);
-  for (std::uint64_t step = end; step-- > begin;)
-    if (run.stated_digest(step, Lane::weights_in) == weights && begins_with(run, step, weights)) return step;
+  return std::max(run.first_step(), end > most_looked_at ? end - most_looked_at : 0);
+}
+
+// The last step that left this state of the optimizer.
+std::optional<std::uint64_t> step_that_left(const RunReader& run, const Digest& optimizer) {
+  for (std::uint64_t step = run.end_step(); step-- > first_looked_at(run);)
+    if (run.stated_digest(step, Lane::optimizer) == optimizer) return step;
   return std::nullopt;
 }
 
+void fit_optimizer(Continuation& found, OptimizerFit fit, const std::string& sentence) {
+  found.optimizer = fit;
+  found.text += " " + sentence;
+}
+
 // Of the optimizer's state there is a digest at every 16th step, at anchors and where a segment begins.
-std::string optimizer_sentence(const RunReader& run, std::uint64_t first_step, const protocol::Start& start) {
-  if (first_step == 0) return "";
-  const bool never_had_any = run.layout(first_step - 1).of(Lane::optimizer).empty();  // SGD without momentum
-  if (!start.optimizer_in && never_had_any) return "";
-  if (!start.optimizer_in) return " Its optimizer holds no state: what it had learned was not restored.";
-  const std::uint64_t last = first_step - 1;
+void judge_optimizer(Continuation& found, const RunReader& run, const protocol::Start& start) {
+  if (found.first_step == 0) return;
+  const std::uint64_t last = found.first_step - 1;
+  const bool never_had_any = run.layout(last).of(Lane::optimizer).empty();  // SGD without momentum
+  if (!start.optimizer_in && never_had_any) return;
+  if (!start.optimizer_in)
+    return fit_optimizer(found, OptimizerFit::lost,
+                         "Its optimizer holds no state: what it had learned was not restored.");
   const Digest not_there;
   const Digest there = run.stated_digest(last, Lane::optimizer);
-  if (there == *start.optimizer_in) return " Its optimizer's state is that after the same step.";
-  const std::uint64_t end = run.end_step();
-  const std::uint64_t begin = std::max(run.first_step(), end > most_looked_at ? end - most_looked_at : 0);
-  for (std::uint64_t step = end; step-- > begin;)
-    if (run.stated_digest(step, Lane::optimizer) == *start.optimizer_in)
-      return fmt::format(" Its optimizer's state is that after step {}.", step);
+  if (there == *start.optimizer_in)
+    return fit_optimizer(found, OptimizerFit::equal, "Its optimizer's state is that after the same step.");
+  if (const auto step = step_that_left(run, *start.optimizer_in))
+    return fit_optimizer(found, OptimizerFit::other,
+                         fmt::format("Its optimizer's state is that after step {}.", *step));
   if (there == not_there)
-    return fmt::format(
-        " Whether its optimizer's state is that after step {} cannot be told: it was not recorded there.", last);
-  return fmt::format(" Its optimizer's state is not that after step {}.", last);
+    return fit_optimizer(
+        found, OptimizerFit::unknown,
+        fmt::format("Whether its optimizer's state is that after step {} cannot be told: it was not recorded there.",
+                    last));
+  fit_optimizer(found, OptimizerFit::other, fmt::format("Its optimizer's state is not that after step {}.", last));
+}
+
+// How a session's weights stand to the run.
+std::string weights_sentence(const RunReader& run, std::optional<std::uint64_t> step) {
+  if (run.end_step() == run.first_step()) return "It is the first session with steps.";
+  if (!step)
+    return fmt::format("Its weights are those of no recorded step: it is counted on after the last one, as step {}.",
+                       run.end_step());
+  if (*step == 0) return "Its weights are those before step 0: it starts again from the beginning.";
+  return fmt::format("Its weights are those after step {}: it goes on at step {}.", *step - 1, *step);
 }
 
 }  // namespace
 
+std::vector<std::uint64_t> steps_that_follow(const RunReader& run, const Digest& weights, std::size_t most) {
+  std::vector<std::uint64_t> steps;
+  if (run.end_step() == run.first_step()) return steps;
+  if (left_by_the_last_step(run, weights)) steps.push_back(run.end_step());
+  for (std::uint64_t step = run.end_step(); step-- > first_looked_at(run) && steps.size() < most;)
+    if (run.stated_digest(step, Lane::weights_in) == weights && begins_with(run, step, weights)) steps.push_back(step);
+  return steps;
+}
+
+Continuation continue_at(std::shared_ptr<const RunReader> run, std::optional<std::uint64_t> step,
+                         const protocol::Start& start) {
+  const RunReader& reader = *run;
+  Continuation found;
+  found.first_step = step.value_or(reader.end_step());
+  found.by_weights = step.has_value();
+  found.text = weights_sentence(reader, step);
+  if (reader.end_step() > reader.first_step()) judge_optimizer(found, reader, start);
+  if (found.first_step > reader.first_step()) found.chain_before = reader.chain(found.first_step - 1);
+  if (found.first_step < reader.end_step()) found.overlap = std::move(run);
+  return found;
+}
+
 Continuation continue_run(const std::filesystem::path& run, std::uint32_t rank, const protocol::Start& start) {
   auto earlier = std::make_shared<const RunReader>(run, rank);
-  const RunReader& reader = *earlier;
-  Continuation found;
-  found.first_step = reader.end_step();
-  if (reader.end_step() == reader.first_step()) {
-    found.text = "It is the first session with steps.";
-  } else if (const auto step = step_that_follows(reader, start.weights_in)) {
-    found.first_step = *step;
-    found.text = *step == 0
-                     ? "Its weights are those before step 0: it starts again from the beginning."
-                     : fmt::format("Its weights are those after step {}: it goes on at step {}.", *step - 1, *step);
-  } else {
-    found.text =
-        fmt::format("Its weights are those of no recorded step: it is counted on after the last one, as step {}.",
-                    found.first_step);
-  }
-  if (reader.end_step() > reader.first_step()) found.text += optimizer_sentence(reader, found.first_step, start);
-  if (found.first_step > reader.first_step()) found.chain_before = reader.chain(found.first_step - 1);
-  if (found.first_step < reader.end_step()) found.overlap = std::move(earlier);
-  return found;
+  const auto steps = steps_that_follow(*earlier, start.weights_in, 1);
+  const auto step = steps.empty() ? std::nullopt : std::optional(steps.front());
+  return continue_at(std::move(earlier), step, start);
 }
 
 }  // namespace samestep

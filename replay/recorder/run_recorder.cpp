@@ -69,7 +69,9 @@ nlohmann::json without(nlohmann::json reads, const nlohmann::json& files) {
 }
 
 std::vector<Pin> pins_for(const RecordOptions& options) {
-  auto pins = pins_for_recording(current_environment(), options.argv);
+  Environment environment = current_environment();
+  if (options.secret) environment[format::entropy_variable] = *options.secret;
+  auto pins = pins_for_recording(environment, options.argv);
   return options.attached ? pins_of_a_running_program(std::move(pins)) : pins;
 }
 
@@ -325,7 +327,7 @@ Greeting RunRecorder::on_hello(const Client& client) {
   greeting.welcome.mode = protocol::Mode::record;
   if (state.options.stop_after != 0) ask_to_stop(greeting.welcome, state.options.stop_after);
   greeting.welcome.first_step = rank_state.end_step;
-  greeting.welcome.ask_start = rank_state.end_step > 0;
+  greeting.welcome.ask_start = rank_state.end_step > 0 || state.options.go_on;
   greeting.welcome.anchor_every = state.options.anchor_every;
   SessionLog log({state.run, state.manifest.copy().run_id, state.options.detail_every}, rank, rank_state,
                  state.manifest, state.process_of(client), client.hello.environment);
@@ -344,7 +346,8 @@ std::uint64_t RunRecorder::on_start(const Client& client, const protocol::Start&
   Continuation found;
   try {
     state.manifest.renew();
-    found = continue_run(state.run, session.rank(), start);
+    const bool first = state.ranks[session.rank()].end_step == 0 && state.options.go_on;
+    found = first ? state.options.go_on(session.rank(), start) : continue_run(state.run, session.rank(), start);
   } catch (const BrokenInput& error) {
     const RankState& rank = state.ranks[session.rank()];
     found = {rank.end_step, rank.chain, nullptr,

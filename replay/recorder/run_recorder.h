@@ -4,11 +4,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "replay/recorder/continuation.h"
 #include "replay/recorder/file_listener.h"
 #include "replay/recorder/launch.h"
 #include "replay/recorder/seeds.h"
@@ -30,7 +32,11 @@ struct RecordOptions {
   std::uint64_t log_budget = std::uint64_t{1} << 30;  // bytes of a rank's logs; said once when passed
   bool fresh_digests = false;
   std::uint64_t stop_after = 0;  // stop the program when so many steps are recorded, as a replay does; 0: never
-  bool watch_files = true;                              // which files the program reads and writes
+  // Where the first session of a rank of a new run begins; empty: at step 0. Called in the sink's thread; what it
+  // throws of BrokenInput begins it at step 0, too.
+  std::function<Continuation(std::uint32_t rank, const protocol::Start&)> go_on = {};
+  std::optional<std::string> secret = {};  // of another run, to be given what that one was; else it draws its own
+  bool watch_files = true;                 // which files the program reads and writes
   std::uint64_t input_budget = std::uint64_t{1} << 30;  // bytes of copies of files that it changes
 };
 
