@@ -269,7 +269,8 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
         "This answer is of a replay from the start");
     return answer;
   }
-  ReplayAnswer answer{judge(stage.recording, plan, first), is_untestable(first), stage.folder};
+  ReplayAnswer answer{judge(stage.recording, plan, first), is_untestable(first), stage.folder, std::nullopt};
+  if (plan.anchor) answer.anchor = plan.anchor->step;
   Verdict& verdict = answer.verdict;
   for (std::string& sentence : other_seeds(stage.command.seeds, first.seeds)) say(verdict, std::move(sentence));
   if (first.findings.difference) replay_again(verdict, stage, plan, first);

@@ -25,7 +25,8 @@ struct ReplayOptions {
   std::optional<std::uint64_t> to;         // one past the last; default: the run's end when the replay starts
   std::map<std::string, std::string> set;  // pins to override; only names that is_pin() knows
   std::optional<std::filesystem::path>
-      save;                                  // keep the replay here, as a run directory too; must not exist or be empty
+      save;                      // keep the replay here, as a run directory too; must not exist or be empty
+  std::filesystem::path folder;  // without `save`: what the replay leaves goes here; default: one in samestep-runs
   std::optional<std::filesystem::path> cwd;  // default: the recorded folder
   std::vector<std::string> command;          // default: the recorded command
   bool keep_going = false;                   // compare on after the first divergence
@@ -46,8 +47,9 @@ struct ReplayOptions {
 
 struct ReplayAnswer {
   Verdict verdict;
-  bool untestable = false;       // the program did not start: exit code 125, and the evidence says why
-  std::filesystem::path folder;  // empty where the program was never launched
+  bool untestable = false;              // the program did not start: exit code 125, and the evidence says why
+  std::filesystem::path folder;         // empty where the program was never launched
+  std::optional<std::uint64_t> anchor;  // S of the one that the judged replay started from
 };
 
 // Throws TamperedInput where the run's contents contradict each other; BrokenInput for what cannot be read, a folder
