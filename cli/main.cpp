@@ -36,6 +36,7 @@ void add_verbs(CLI::App& app, int& exit_code) {
   samestep::cli::add_diff(app, exit_code);
   samestep::cli::add_inspect(app, exit_code);
   samestep::cli::add_doctor(app, exit_code);
+  samestep::cli::add_resume_check(app, exit_code);
 }
 
 // One line for a wrong command line, and the object that was asked for.

@@ -65,7 +65,7 @@ class Cli : public ::testing::Test {
 };
 
 TEST_F(Cli, EveryHelpEndsWithAnExampleAndTheExitCodes) {
-  for (const std::string verb : {"", "record", "replay", "diff", "inspect", "doctor"}) {
+  for (const std::string verb : {"", "record", "replay", "diff", "inspect", "doctor", "resume-check"}) {
     const Answer answer = samestep(verb + " --help");
     EXPECT_EQ(answer.code, 0) << verb;
     const std::size_t example = answer.out.find("Example:");

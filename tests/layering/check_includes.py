@@ -19,13 +19,14 @@ ALLOWED = {
                       "replay/view"},
     "replay/doctor": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view",
                       "replay/player"},
+    "replay/resume": {"replay/run", "replay/compare", "replay/recorder", "replay/view", "replay/player"},
     "replay/capture": {"kernels", "replay/run", "replay/checkpoint", "replay/recorder"},
     "replay/trainers": {"replay/capture"},
     "python/binding": {"replay/capture"},
     "bisect": {"replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view",
                "replay/player"},
     "cli": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view",
-            "replay/player", "replay/doctor", "bisect"},
+            "replay/player", "replay/doctor", "replay/resume", "bisect"},
 }
 # The training program holds no HDF5 and no log: of the lower folders capture sees these headers only.
 CAPTURE_MAY_SEE = {
