@@ -1,8 +1,8 @@
 """A dozen ways in which a resumed training is not the training that was interrupted, and what names each.
 
-Each script of mistakes/ trains 22 steps and leaves a checkpoint after 17. It is recorded; then, in a copy of that run, its
-resume is recorded as the run's continuation. The continuation's own event and a comparison with the uninterrupted run must
-both name the step and the first lane that differs: the script's mistake.
+Each script of mistakes/ trains 22 steps and leaves a checkpoint after 17. Here a few are recorded; then, in a copy of that run,
+their resume is recorded as the run's continuation. The continuation's own event and a comparison with the uninterrupted run
+must both name the step and the first lane that differs: the script's mistake. resume_check_test.py has them all.
 """
 import pathlib
 import re
@@ -17,18 +17,10 @@ STEP = 17  # where every resume takes up
 # What differs first, by script. None: nothing between the two, only inside each.
 FIRST = {
     "shuffle_order_again": "batch",
-    "newest_first": "batch",
-    "stale_cache": "batch",
     "workers_alike": None,
-    "seeded_again": "rng",
-    "numpy_unseeded": "rng",
-    "evaluation_draws": "rng",
-    "rng_file_rejected": "rng",
-    "recomputed_dropout": "gradients",
     "moments_lost": "weights_out",
     "moments_of_another": "weights_out",
     "schedule_off_by_one": "hyper",
-    "scaler_forgotten": "hyper",
 }
 # What the resume's event says of the optimizer's state, where that is the mistake, or where there is none.
 OPTIMIZER = {

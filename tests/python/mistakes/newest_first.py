@@ -3,7 +3,7 @@ import glob
 import os
 
 import torch
-from training import BATCH, FIRST, LAST, RESUME, data, load, model, save, update
+from training import BATCH, FIRST, LAST, RESUME, SAVED, data, load, model, save, update
 
 torch.manual_seed(2)
 if not RESUME:
@@ -20,5 +20,6 @@ if RESUME:
 for step in range(FIRST, LAST):
     loss = update(net, optimizer, *torch.load(files[step % len(files)]))
     save(step, net, optimizer)
-os.utime("part-3.pt")
+    if step + 1 == SAVED:
+        os.utime("part-3.pt")
 print(f"{loss:.6f}")
