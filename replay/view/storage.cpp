@@ -157,13 +157,4 @@ ViewStorage::~ViewStorage() {
   remove_tree(path_);
 }
 
-void ViewStorage::clear() const {
-  std::error_code error;
-  std::vector<fs::path> entries;
-  for (auto entry = fs::directory_iterator(path_, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    entries.push_back(entry->path());
-  for (const fs::path& entry : entries) remove_tree(entry);
-}
-
 }  // namespace samestep

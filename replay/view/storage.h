@@ -24,8 +24,6 @@ class ViewStorage {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   // Whoever holds it open keeps the storage from being taken for one that was left behind.
   [[nodiscard]] int lock() const { return lock_.get(); }
-  // Removes what lies in it: for a second start of the same view.
-  void clear() const;
 
  private:
   std::filesystem::path path_;

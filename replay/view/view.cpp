@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <optional>
 
 #include "replay/view/inside.h"
@@ -70,16 +71,19 @@ void make_like(const fs::path& made, const fs::path& model) {
   static_cast<void>(::utimensat(AT_FDCWD, made.c_str(), times.data(), 0));
 }
 
-Layer new_layer(const fs::path& at, const fs::path& storage, std::size_t number, bool need_not_be) {
+using Settled = std::map<fs::path, std::vector<fs::path>>;  // upper layers by folder, the latest first
+
+Layer new_layer(const fs::path& at, const fs::path& storage, const Settled& settled, bool need_not_be) {
   Layer layer{at, {}, {}, need_not_be};
+  if (const auto earlier = settled.find(at); earlier != settled.end()) layer.settled = earlier->second;
   std::error_code error;
   if (!fs::is_directory(at, error)) return layer;
-  layer.upper = storage / std::to_string(number) / "upper";
-  layer.work = storage / std::to_string(number) / "work";
+  layer.upper = storage / "upper";
+  layer.work = storage / "work";
   if (!fs::create_directories(layer.upper, error) || !fs::create_directories(layer.work, error))
     throw ViewRefused(fmt::format("Making a view: {}: {}. Without one: --in-place", layer.upper.string(),
                                   error ? error.message() : "it is there already"));
-  make_like(layer.upper, at);
+  make_like(layer.upper, layer.settled.empty() ? at : layer.settled.front());
   return layer;
 }
 
@@ -160,18 +164,30 @@ struct View::State {
         folders(joined(needed, wished_besides(needed, given.wished))),
         storage(folders) {}
 
-  // A fresh set of layers: each start sees the folders as they are.
+  // A fresh set of layers: each start sees the folders as they are, with what was settled.
   [[nodiscard]] MountPlan plan() {
-    storage.clear();
+    const fs::path own = storage.path() / std::to_string(settlements);
+    remove_tree(own);
     layers.clear();
+    const auto add = [&](const fs::path& at, bool need_not_be) {
+      layers.push_back(new_layer(at, own / std::to_string(layers.size()), settled, need_not_be));
+    };
     const std::vector<Mount> mounts = mounts_here();
     for (const fs::path& folder : folders) {  // sorted: outer ones first
-      const bool need_not_be = std::ranges::find(needed, folder) == needed.end();
-      layers.push_back(new_layer(folder, storage.path(), layers.size(), need_not_be));
-      for (const Mount& mount : beneath(folder, mounts))
-        layers.push_back(new_layer(mount.at, storage.path(), layers.size(), true));
+      add(folder, std::ranges::find(needed, folder) == needed.end());
+      for (const Mount& mount : beneath(folder, mounts)) add(mount.at, true);
     }
     return {layers, {}, options.network};
+  }
+
+  void settle() {
+    std::error_code error;
+    for (const Layer& layer : layers)
+      if (!layer.upper.empty() && !fs::is_empty(layer.upper, error))
+        settled[layer.at].insert(settled[layer.at].begin(), layer.upper);
+    ++settlements;
+    layers.clear();
+    options.before = {};
   }
 
   ViewOptions options;
@@ -179,6 +195,8 @@ struct View::State {
   std::vector<fs::path> folders;  // those and the wished ones
   ViewStorage storage;
   std::vector<Layer> layers;
+  Settled settled;
+  std::size_t settlements = 0;
 };
 
 View::View(const ViewOptions& options) : state_(std::make_unique<State>(options)) {}
@@ -204,6 +222,10 @@ std::unique_ptr<Running> View::start(const Start& start, Ending& failed) {
                : Ending{Ending::Kind::not_started, 126,
                         fmt::format("cannot enter '{}': {}", outcome.text, std::strerror(outcome.value))};
   return nullptr;
+}
+
+void View::settle() {
+  state_->settle();
 }
 
 const std::vector<fs::path>& View::folders() const {

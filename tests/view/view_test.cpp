@@ -115,6 +115,36 @@ TEST_F(InAView, EachStartSeesTheFoldersAsTheyAre) {
   EXPECT_EQ(run_in(view, "test -e made || echo fresh; touch made"), "fresh\n");
 }
 
+// A checkout, a build, and then as many trials as are wanted.
+TEST_F(InAView, WhatIsSettledIsThereForEveryLaterStart) {
+  std::ofstream(work() / "gone") << "x";
+  fs::create_directories(work() / "old/inner");
+  ViewOptions options;
+  options.cwd = work();
+  View view(options);
+  EXPECT_EQ(run_in(view, "echo 1 > made; rm gone; rm -r old; mkdir old; echo 2 > old/new"), "");
+  view.settle();
+  EXPECT_EQ(run_in(view, "cat made; ls . old; echo 3 >> made; rm old/new"), "1\n.:\nmade\nold\n\nold:\nnew\n");
+  view.settle();
+  EXPECT_EQ(run_in(view, "cat made; ls -A . old; rm made; touch other"), "1\n3\n.:\nmade\nold\n\nold:\n");
+  EXPECT_EQ(run_in(view, "ls"), "made\nold\n");
+  EXPECT_TRUE(fs::exists(work() / "gone"));
+  EXPECT_TRUE(fs::exists(work() / "old/inner"));
+  EXPECT_FALSE(fs::exists(work() / "made"));
+}
+
+// What makes the folders as they were earlier is made once: a checkout has the last word.
+TEST_F(InAView, TheStateBeforeIsMadeOnceWhereSomethingIsSettled) {
+  ViewOptions options;
+  options.cwd = work();
+  std::ofstream(work() / "made") << "x";
+  options.before.hidden = {fs::canonical(work()) / "made"};
+  View view(options);
+  EXPECT_EQ(run_in(view, "ls; echo 1 > made"), "");
+  view.settle();
+  EXPECT_EQ(run_in(view, "cat made"), "1\n");
+}
+
 TEST_F(InAView, PathsMayHaveAnyCharacter) {
   const fs::path odd = work() / "a,b:c\\d e\n=";
   fs::create_directory(odd);
