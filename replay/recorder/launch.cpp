@@ -117,17 +117,6 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   return list;
 }
 
-std::vector<std::string> environment_words(const EnvironmentChanges& changes) {
-  Environment environment = current_environment();
-  for (const auto& [name, value] : changes) {
-    environment.erase(name);
-    if (value) environment[name] = *value;
-  }
-  std::vector<std::string> words;
-  for (const auto& [name, value] : environment) words.push_back(name + "=" + value);
-  return words;
-}
-
 // A script without a first line #! is a shell script, as every shell has it.
 int spawn_as_shell_script(const SpawnSettings& settings, pid_t& pid, const Start& start, char* const* environment) {
   std::vector<std::string> words{"/bin/sh"};
@@ -181,7 +170,7 @@ std::vector<std::string> environment_of(const Launch& launch, const std::string&
     const char* python_path = std::getenv(python_path_variable);
     changes[python_path_variable] = with_hook(*hook, python_path == nullptr ? "" : python_path);
   }
-  return environment_words(changes);
+  return environment_with(changes);
 }
 
 std::unique_ptr<Running> start(const Launch& launch, const std::string& socket, const Signals& signals,
@@ -241,6 +230,17 @@ void wait_for_sessions(const Server& server, const Signals& signals) {
 }
 
 }  // namespace
+
+std::vector<std::string> environment_with(const EnvironmentChanges& changes) {
+  Environment environment = current_environment();
+  for (const auto& [name, value] : changes) {
+    environment.erase(name);
+    if (value) environment[name] = *value;
+  }
+  std::vector<std::string> words;
+  for (const auto& [name, value] : environment) words.push_back(name + "=" + value);
+  return words;
+}
 
 int Ending::exit_code() const {
   return kind == Kind::killed ? 128 + value : value;

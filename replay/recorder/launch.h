@@ -17,6 +17,8 @@ namespace samestep {
 
 // Variables to set in a command's environment, or (nullopt) to remove from it; all others it inherits.
 using EnvironmentChanges = std::map<std::string, std::optional<std::string>>;
+// "NAME=value" of everything that this process has, changed.
+[[nodiscard]] std::vector<std::string> environment_with(const EnvironmentChanges& changes);
 
 // How a command ended.
 struct Ending {
