@@ -129,6 +129,11 @@ class Enclosed : public Running {
     return status_.has_value();
   }
   void pass_on(int signal) override { send(socket_.get(), {Kind::signal, signal}); }
+  [[nodiscard]] pid_t process() const override { return process_; }
+  void stop() override {
+    if (!status_) status_ = SIGKILL;
+    end();
+  }
   [[nodiscard]] Ending reap() override {
     while (!status_) take_status();
     end();
