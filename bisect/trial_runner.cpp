@@ -202,6 +202,8 @@ nlohmann::json TrialRunner::State::key_of(const std::string& commit, std::uint64
           {"set", replaying.set},
           {"ignore_environment", replaying.ignore_environment},
           {"network", replaying.network},
+          {"jump", replaying.jump},
+          {"pins", replaying.pins},
           {"views", views},
           {"links", links},
           {"environment", environment_digest(what)},

@@ -20,6 +20,8 @@ class Attached : public Running {
     return count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN);
   }
   void pass_on(int) override {}  // the program is not ours to signal
+  [[nodiscard]] pid_t process() const override { return -1; }
+  void stop() override {}
   [[nodiscard]] Ending reap() override { return {}; }
 };
 

@@ -72,9 +72,9 @@ class Running {
   [[nodiscard]] virtual int descriptor() const = 0;
   [[nodiscard]] virtual bool ended() = 0;
   virtual void pass_on(int signal) = 0;
-  // All that it started, as far as it can be found, descends from this process.
+  // All that it started, as far as it can be found, descends from this process; -1 where it is not ours.
   [[nodiscard]] virtual pid_t process() const = 0;
-  // Ends it and all that it started.
+  // Ends it and all that it started, where it is ours.
   virtual void stop() = 0;
   // How it ended; waits for that. Called once, last.
   [[nodiscard]] virtual Ending reap() = 0;
