@@ -53,10 +53,7 @@ std::string run_name(const fs::path& run) {
 
 fs::path make_replay_folder(const ReplayOptions& options) {
   if (options.save) return chosen(*options.save, "--save");
-  if (!options.folder.empty()) {
-    create(options.folder);
-    return options.folder;
-  }
+  if (options.folder) return chosen(*options.folder, "the replay's folder");
   const fs::path parent = "samestep-runs";
   create(parent);
   hide_from_git(parent);

@@ -7,8 +7,8 @@
 
 namespace samestep {
 
-// Creates options.save, options.folder or samestep-runs/<UTC time>-replay-<run's name> in the current folder (with a
-// .gitignore of "*" in samestep-runs). Throws BrokenInput where it cannot, or where options.save is not empty.
+// Creates options.save, else options.folder, else samestep-runs/<UTC time>-replay-<run's name> in the current folder
+// (with a .gitignore of "*" in samestep-runs). Throws BrokenInput where it cannot, or where a given one is not empty.
 [[nodiscard]] std::filesystem::path make_replay_folder(const ReplayOptions& options);
 
 // Creates options.keep_output, where that is given. Throws BrokenInput where it cannot, or where it is not empty.

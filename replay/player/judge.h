@@ -13,9 +13,9 @@ namespace samestep {
 struct Pass {
   Findings findings;
   Ending ending;
-  std::vector<std::string> output;                    // the program's last lines
-  std::vector<Seed> seeds{};                          // that its processes asked for
-  std::vector<std::filesystem::path> refused = {};    // writes that the view refused
+  std::vector<std::string> output;                  // the program's last lines
+  std::vector<Seed> seeds{};                        // that its processes asked for
+  std::vector<std::filesystem::path> refused = {};  // writes that the view refused
 };
 
 // The verdict of a single replay: `same`, `diverged` (to be confirmed by a second one), or `incomparable`.

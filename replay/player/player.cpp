@@ -34,6 +34,7 @@ struct Stage {
   const ReplayView* view;  // nullptr: in place
   std::filesystem::path folder;
   const HeldAnchor* anchor = nullptr;  // of the plan; nullptr: from the start
+  ReplayAnswer& answer;                // where the passes are counted
 };
 
 bool pinned(const ReplayOptions& options, Lane lane) {
@@ -53,13 +54,17 @@ WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump
   return options;
 }
 
-// In a fresh view: a second replay finds the folders as the first one did.
+// Started anew in the view: a second replay finds the folders as the first one did.
 Ending launch_in_view(const Stage& stage, Launch start, Server& server, bool keeps_output) {
-  View view(stage.view->options);
-  start.enclosure = &view;
+  start.enclosure = stage.view->view.get();
   Ending ending = launch(start, server);
-  if (keeps_output) view.keep_output(*stage.options.keep_output);
+  if (keeps_output) stage.view->view->keep_output(*stage.options.keep_output);
   return ending;
+}
+
+void count(ReplayAnswer& answer, const Pass& pass) {
+  if (pass.ending.asked_to_stop != 0) answer.asked_to_stop = pass.ending.asked_to_stop;
+  answer.steps_run += pass.findings.steps.chains().size();
 }
 
 Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, WatchOptions options) {
@@ -72,6 +77,7 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   if (stage.command.gives_seeds) give_seeds(stage.command.seeds, server.socket_path());
   Launch start = stage.command.launch;
   start.output = output;
+  start.limits = stage.options.limits;
   Refusals refusals;
   const auto listener = listen_for_refusals(start, server.socket_path(), refusals);
   Ending ending = stage.view == nullptr ? launch(start, server) : launch_in_view(stage, start, server, keeps_output);
@@ -79,6 +85,7 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   stage.options.progress("");
   Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines),
             asked_seeds(server.socket_path())};
+  count(stage.answer, pass);
   if (stage.view != nullptr) pass.refused = all_refused(refusals.paths(), output);
   if (!pass.findings.tampered.empty()) throw TamperedInput(pass.findings.tampered);
   for (const std::string& failure : server.failures()) {
@@ -114,7 +121,7 @@ std::optional<Plan> plan_after(const Stage& stage, std::uint64_t step) {
 // Equal code on equal inputs gave the same bits twice, and other bits than recorded: was it the recorded step alone?
 void probe_after(Verdict& verdict, const Stage& stage, const std::vector<EnvironmentDifference>& differences) {
   if (verdict.outcome != Outcome::diverged || !verdict.lane || !is_computed(*verdict.lane)) return;
-  if (!differences.empty() || verdict.cause == Cause::structure) return;
+  if (!differences.empty() || verdict.cause == Cause::structure || stage.answer.asked_to_stop != 0) return;
   const auto after = plan_after(stage, *verdict.step);
   if (after && is_still_named(stage.recording, *after->anchor)) {
     const HeldAnchor held = hold_anchor(stage.recording, *after->anchor);
@@ -170,7 +177,8 @@ void announce(const Stage& stage, const Plan& plan, const Present& present) {
     for (const std::string& remark : stage.view->remarks) say(remark);
   if (!plan.sessions.empty()) say(plan.sessions);
   if (!plan.start.empty()) say(plan.start);
-  for (const std::string& change : present.changes()) say("changed since the recording: " + change);
+  if (!stage.options.another_revision)
+    for (const std::string& change : present.changes()) say("changed since the recording: " + change);
   say(fmt::format("steps {} to {}, from {}; output in {}", plan.from, plan.to - 1,
                   plan.anchor ? fmt::format("the anchor at step {}", plan.anchor->step) : "the start",
                   (stage.folder / "output.txt").string()));
@@ -250,7 +258,37 @@ void compute_what_is_kept(Plan& plan, const ReplayOptions& options, bool in_a_vi
       "all is computed from the start: brought to an anchor without computing, a script writes files of no content";
 }
 
-ReplayAnswer play(const Stage& stage, const Plan& plan) {
+// Nothing is called on one replay.
+void leave_unconfirmed(Verdict& verdict) {
+  verdict.outcome = Outcome::incomparable;
+  verdict.limits.emplace_back("whether it repeats: the replay was stopped by a signal");
+}
+
+// What differs around the run, and whether that explains it.
+void weigh(Verdict& verdict, const Stage& stage, const Plan& plan, Present& present, const Findings& findings) {
+  if (stage.options.another_revision) {
+    const auto differences = differences_around(verdict, stage, plan, {present.what(), findings.environment});
+    return weigh_environment(verdict, differences, stage.options.ignore_environment);
+  }
+  const auto differences = differences_around(verdict, stage, plan, present.surroundings(findings));
+  probe_after(verdict, stage, differences);
+  weigh_environment(verdict, differences, stage.options.ignore_environment);
+}
+
+void play(const Stage& stage, const Plan& plan);
+
+void play_from_the_start(Stage stage, const Plan& plan, const std::string& why) {
+  stage.options.say(why + "; computing the window from the start");
+  stage.anchor = nullptr;
+  play(stage, without_anchor(plan));
+  Verdict& verdict = stage.answer.verdict;
+  verdict.evidence.push_back(
+      why +
+      (verdict.outcome == Outcome::same ? ": something that the anchor does not hold depends on the weights. " : ". ") +
+      "This answer is of a replay from the start");
+}
+
+void play(const Stage& stage, const Plan& plan) {
   Present present(session_at(stage.recording, plan.from), stage.command);
   announce(stage, plan, present);
   std::optional<SavedRun> saved = saved_run(stage, plan, present);
@@ -258,34 +296,32 @@ ReplayAnswer play(const Stage& stage, const Plan& plan) {
   options.saved = saved ? &*saved : nullptr;
   const Pass first = run_pass(stage, plan, stage.anchor, std::move(options));
   if (saved) saved->end("lost");  // where the session's end has not closed it
-  if (const auto why = why_not_forward(plan, first)) {
-    stage.options.say(*why + "; computing the window from the start");
-    Stage from_the_start = stage;
-    from_the_start.anchor = nullptr;
-    ReplayAnswer answer = play(from_the_start, without_anchor(plan));
-    const bool own_fault = answer.verdict.outcome == Outcome::same;
-    answer.verdict.evidence.push_back(
-        *why + (own_fault ? ": something that the anchor does not hold depends on the weights. " : ". ") +
-        "This answer is of a replay from the start");
-    return answer;
-  }
-  ReplayAnswer answer{judge(stage.recording, plan, first), is_untestable(first), stage.folder, std::nullopt};
-  if (plan.anchor) answer.anchor = plan.anchor->step;
-  Verdict& verdict = answer.verdict;
+  if (stage.answer.asked_to_stop == 0)
+    if (const auto why = why_not_forward(plan, first)) return play_from_the_start(stage, plan, *why);
+  if (!first.findings.steps.chains().empty()) stage.answer.chain = first.findings.steps.chains().back();
+  Verdict& verdict = stage.answer.verdict = judge(stage.recording, plan, first);
+  stage.answer.untestable = is_untestable(first);
+  if (plan.anchor) stage.answer.anchor = plan.anchor->step;
   for (std::string& sentence : other_seeds(stage.command.seeds, first.seeds)) say(verdict, std::move(sentence));
-  if (first.findings.difference) replay_again(verdict, stage, plan, first);
-  if (first.findings.connected) {
-    const auto differences = differences_around(verdict, stage, plan, present.surroundings(first.findings));
-    probe_after(verdict, stage, differences);
-    weigh_environment(verdict, differences, stage.options.ignore_environment);
-  }
+  if (first.findings.difference && stage.answer.asked_to_stop == 0) replay_again(verdict, stage, plan, first);
+  if (first.findings.difference && stage.answer.asked_to_stop != 0) leave_unconfirmed(verdict);
+  if (first.findings.connected) weigh(verdict, stage, plan, present, first.findings);
   for (const auto& dump : first.findings.dumps) {
     verdict.evidence.push_back("the replay's tensors of that step: " + dump.string());
   }
   if (stage.view != nullptr) name_refused_writes(verdict, first.refused);
   verdict.reproduce = reproduce(stage.options, plan, verdict);
   write_verdict(stage.folder, verdict);
-  return answer;
+}
+
+// False where the view could not be prepared: the answer says why.
+bool is_prepared(ReplayAnswer& answer, const ReplayOptions& options, const std::optional<ReplayView>& view) {
+  if (!options.prepare || !view) return true;
+  std::string why = options.prepare(*view->view);
+  if (why.empty()) return true;
+  answer.untestable = true;
+  answer.verdict.evidence.push_back(std::move(why));
+  return false;
 }
 
 }  // namespace
@@ -309,9 +345,11 @@ ReplayAnswer replay(const ReplayOptions& options) {
   const std::optional<ReplayView> view = view_for(options, command, session_at(recording, plan.from));
   if (plan.fast_forward && plan.anchor) compute_what_is_kept(plan, options, view.has_value());
   make_output_folder(options);
-  return play({options, recording, command, view ? &*view : nullptr, make_replay_folder(options),
-               plan.anchor ? &*anchor : nullptr},
-              plan);
+  if (!is_prepared(answer, options, view)) return answer;
+  answer.folder = make_replay_folder(options);
+  play({options, recording, command, view ? &*view : nullptr, answer.folder, plan.anchor ? &*anchor : nullptr, answer},
+       plan);
+  return answer;
 }
 
 int exit_code(const ReplayAnswer& answer) {

@@ -16,8 +16,11 @@
 #include <vector>
 
 #include "replay/compare/verdict.h"
+#include "replay/recorder/launch.h"
 
 namespace samestep {
+
+class View;
 
 struct ReplayOptions {
   std::filesystem::path run;
@@ -26,7 +29,6 @@ struct ReplayOptions {
   std::map<std::string, std::string> set;  // pins to override; only names that is_pin() knows
   std::optional<std::filesystem::path>
       save;                      // keep the replay here, as a run directory too; must not exist or be empty
-  std::filesystem::path folder;  // without `save`: what the replay leaves goes here; default: one in samestep-runs
   std::optional<std::filesystem::path> cwd;  // default: the recorded folder
   std::vector<std::string> command;          // default: the recorded command
   bool keep_going = false;                   // compare on after the first divergence
@@ -38,8 +40,15 @@ struct ReplayOptions {
   std::vector<std::filesystem::path> show;  // stay as they are now, although the recording made or changed them
   bool network = false;                     // the machine's, in a view
   std::optional<std::filesystem::path>
-      keep_output;         // what was written in the view goes here; must not exist or be empty
-  std::uint32_t rank = 0;  // the process that is compared
+      keep_output;                              // what was written in the view goes here; must not exist or be empty
+  std::uint32_t rank = 0;                       // the process that is compared
+  std::optional<std::filesystem::path> folder;  // for what it leaves behind, without `save`; as that one
+  Limits limits;                                // of each replay
+  // The code is another revision's on purpose: what changed around the run is neither told nor weighed as a suspect.
+  bool another_revision = false;
+  // Called once with the view, before the program starts in it: what it runs there and settles, every replay finds. A
+  // sentence where the program cannot be tried then; the answer is untestable. REQUIRES not in_place.
+  std::function<std::string(View&)> prepare;
   std::function<void(const std::string&)> say = [](const std::string&) {};  // lines for standard error
   // About once a second while the program runs, from another thread; "" when it has ended, before anything is said.
   std::function<void(const std::string&)> progress = [](const std::string&) {};
@@ -50,6 +59,10 @@ struct ReplayAnswer {
   bool untestable = false;              // the program did not start: exit code 125, and the evidence says why
   std::filesystem::path folder;         // empty where the program was never launched
   std::optional<std::uint64_t> anchor;  // S of the one that the judged replay started from
+  int asked_to_stop = 0;                // the signal by which somebody asked for its end: the verdict says nothing then
+  std::uint64_t steps_run = 0;          // computed in all replays that the answer took
+  // After the last step of the first replay; equal ones mean that the same steps were done. Nullopt: none was.
+  std::optional<Digest> chain;
 };
 
 // Throws TamperedInput where the run's contents contradict each other; BrokenInput for what cannot be read, a folder

@@ -31,19 +31,19 @@ std::string before_sentence(const EarlierState& before) {
       before.hidden.size(), before.files.size());
 }
 
-void take_recorded_files(ReplayView& view, const ReplayOptions& options, const nlohmann::json& recorded) {
+void take_recorded_files(ViewOptions& view, std::vector<std::string>& remarks, const ReplayOptions& options,
+                         const nlohmann::json& recorded) {
   if (!is_own_run(options.run)) {
-    view.remarks.emplace_back("the run is another user's: which files it wrote is not taken from it");
+    remarks.emplace_back("the run is another user's: which files it wrote is not taken from it");
     return;
   }
   std::vector<fs::path> shown;
   for (const fs::path& path : options.show) shown.push_back(fs::weakly_canonical(path));
   RecordedFiles files = recorded_files(recorded, options.run, shown);
-  view.options.wished = std::move(files.folders);
-  view.options.before = std::move(files.before);
-  view.remarks = std::move(files.remarks);
-  if (std::string sentence = before_sentence(view.options.before); !sentence.empty())
-    view.remarks.push_back(std::move(sentence));
+  view.wished = std::move(files.folders);
+  view.before = std::move(files.before);
+  remarks = std::move(files.remarks);
+  if (std::string sentence = before_sentence(view.before); !sentence.empty()) remarks.push_back(std::move(sentence));
 }
 
 }  // namespace
@@ -51,14 +51,15 @@ void take_recorded_files(ReplayView& view, const ReplayOptions& options, const n
 std::optional<ReplayView> view_for(const ReplayOptions& options, const Command& command,
                                    const nlohmann::json& recorded) {
   if (options.in_place) return std::nullopt;
+  ViewOptions wanted;
+  wanted.cwd = fs::absolute(command.launch.cwd.empty() ? fs::current_path() : command.launch.cwd);
+  wanted.folders = options.view;
+  wanted.network = options.network;
   ReplayView found;
-  found.options.cwd = fs::absolute(command.launch.cwd.empty() ? fs::current_path() : command.launch.cwd);
-  found.options.folders = options.view;
-  found.options.network = options.network;
-  take_recorded_files(found, options, recorded);
-  View view(found.options);
-  view.probe();
-  found.remarks.insert(found.remarks.begin(), sentence_of(view, options));
+  take_recorded_files(wanted, found.remarks, options, recorded);
+  found.view = std::make_unique<View>(wanted);
+  found.view->probe();
+  found.remarks.insert(found.remarks.begin(), sentence_of(*found.view, options));
   return found;
 }
 

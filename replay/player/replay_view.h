@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,7 +14,7 @@
 namespace samestep {
 
 struct ReplayView {
-  ViewOptions options;
+  std::unique_ptr<View> view;
   std::vector<std::string> remarks;  // what a reader should know before it starts
 };
 

@@ -19,9 +19,9 @@ class Attached : public Running {
     const auto count = ::read(STDIN_FILENO, ignored.data(), ignored.size());
     return count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN);
   }
-  // The program is not ours to signal.
-  void pass_on(int) override {}
-  void kill_all() override {}
+  void pass_on(int) override {}  // the program is not ours to signal
+  [[nodiscard]] pid_t process() const override { return -1; }
+  void stop() override {}
   [[nodiscard]] Ending reap() override { return {}; }
 };
 

@@ -14,6 +14,7 @@
 
 #include "replay/recorder/pins.h"
 #include "replay/recorder/process.h"
+#include "replay/recorder/process_tree.h"
 #include "replay/recorder/python_hook.h"
 
 namespace samestep {
@@ -87,6 +88,7 @@ class SpawnSettings {
     posix_spawn_file_actions_init(&actions_);
     posix_spawnattr_init(&attributes_);
     if (!start.cwd.empty()) posix_spawn_file_actions_addchdir_np(&actions_, start.cwd.c_str());
+    if (start.input >= 0) posix_spawn_file_actions_adddup2(&actions_, start.input, STDIN_FILENO);
     for (const int stream : {STDOUT_FILENO, STDERR_FILENO})
       if (start.output >= 0) posix_spawn_file_actions_adddup2(&actions_, start.output, stream);
     posix_spawnattr_setsigmask(&attributes_, &start.mask);
@@ -118,17 +120,6 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   return list;
 }
 
-std::vector<std::string> environment_words(const EnvironmentChanges& changes) {
-  Environment environment = current_environment();
-  for (const auto& [name, value] : changes) {
-    environment.erase(name);
-    if (value) environment[name] = *value;
-  }
-  std::vector<std::string> words;
-  for (const auto& [name, value] : environment) words.push_back(name + "=" + value);
-  return words;
-}
-
 // A script without a first line #! is a shell script, as every shell has it.
 int spawn_as_shell_script(const SpawnSettings& settings, pid_t& pid, const Start& start, char* const* environment) {
   std::vector<std::string> words{"/bin/sh"};
@@ -147,7 +138,11 @@ class Child : public Running {
     return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid_;
   }
   void pass_on(int signal) override { ::kill(own_group_ ? -pid_ : pid_, signal); }
-  void kill_all() override { ::kill(own_group_ ? -pid_ : pid_, SIGKILL); }
+  [[nodiscard]] pid_t process() const override { return pid_; }
+  void stop() override {
+    for (const pid_t process : process_tree(pid_)) ::kill(process, SIGKILL);
+    if (own_group_) ::kill(-pid_, SIGKILL);
+  }
   [[nodiscard]] Ending reap() override {
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
@@ -177,16 +172,16 @@ class Outside : public Enclosure {
   }
 };
 
-std::vector<std::string> environment_of(const Launch& launch, const std::string& socket) {
-  EnvironmentChanges changes = launch.environment;
+EnvironmentChanges with_socket_and_hook(EnvironmentChanges changes, const std::string& socket) {
   changes[protocol::socket_variable] = socket;
   if (const auto hook = python_hook()) {
     const char* python_path = std::getenv(python_path_variable);
     changes[python_path_variable] = with_hook(*hook, python_path == nullptr ? "" : python_path);
   }
-  return environment_words(changes);
+  return changes;
 }
 
+// `socket` is empty where nobody listens.
 std::unique_ptr<Running> start(const Launch& launch, const std::string& socket, const Signals& signals,
                                Ending& failed) {
   const auto refuse = [&](const std::string& why) {
@@ -201,10 +196,18 @@ std::unique_ptr<Running> start(const Launch& launch, const std::string& socket, 
     output = Descriptor(::open(launch.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600));
     if (!output) return refuse(fmt::format("cannot write '{}'", launch.output.string()));
   }
-  const Start settled{launch.argv,        environment_of(launch, socket),
-                      launch.cwd,         output.get(),
-                      launch.own_group,   signals.mask_before(),
-                      signals.defaults(), std::filesystem::path(socket).parent_path()};
+  Descriptor nothing;
+  if (socket.empty()) nothing = Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Start settled{
+      launch.argv,
+      environment_with(socket.empty() ? launch.environment : with_socket_and_hook(launch.environment, socket)),
+      launch.cwd,
+      output.get(),
+      launch.own_group,
+      signals.mask_before(),
+      signals.defaults(),
+      std::filesystem::path(socket).parent_path(),
+      nothing.get()};
   Outside outside;
   return (launch.enclosure == nullptr ? outside : *launch.enclosure).start(settled, failed);
 }
@@ -219,34 +222,104 @@ bool means_stop(const signalfd_siginfo& info) {
   return info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP || info.ssi_signo == SIGQUIT;
 }
 
-// Waits for the command's end, passing signals on: all of them to one that the terminal does not reach.
-void wait_for_end(Running& command, const Signals& signals, bool own_group) {
-  const int end = command.descriptor();
-  while (!command.ended()) {
-    std::array<pollfd, 2> entries{pollfd{signals.descriptor(), POLLIN, 0}, pollfd{end, POLLIN, 0}};
-    ::poll(entries.data(), entries.size(), end >= 0 ? -1 : tick_milliseconds);
-    while (const auto info = signals.take())
-      if (own_group || !came_from_the_terminal(*info)) command.pass_on(static_cast<int>(info->ssi_signo));
-  }
-}
+// A command that runs, and what is watched meanwhile.
+class Watched {
+ public:
+  Watched(Running& command, const Launch& launch, const Signals& signals)
+      : command_(command), limits_(launch.limits), own_group_(launch.own_group), signals_(signals) {}
 
-// Trainers that a script left running in the background are recorded to their end, unless a signal says to stop.
-void wait_for_sessions(const Server& server, const Signals& signals) {
-  while (server.live_clients() > 0) {
-    pollfd entry{signals.descriptor(), POLLIN, 0};
-    ::poll(&entry, 1, tick_milliseconds);
-    while (const auto info = signals.take())
-      if (means_stop(*info)) return;
+  // Waits for the command's end, passing signals on.
+  void wait_for_end() {
+    const int end = command_.descriptor();
+    while (!command_.ended()) {
+      std::array<pollfd, 2> entries{pollfd{signals_.descriptor(), POLLIN, 0}, pollfd{end, POLLIN, 0}};
+      ::poll(entries.data(), entries.size(), end >= 0 && !has_limits() ? -1 : tick_milliseconds);
+      take_signals();
+      if (passes_a_limit()) command_.stop();
+    }
   }
-}
+
+  // Trainers that a script left running in the background are recorded to their end, unless a signal says to stop.
+  void wait_for_sessions(const Server& server) {
+    while (server.live_clients() > 0 && stopped_.empty() && !asked_afterwards_) {
+      pollfd entry{signals_.descriptor(), POLLIN, 0};
+      ::poll(&entry, 1, tick_milliseconds);
+      while (const auto info = signals_.take()) asked_afterwards_ = asked_afterwards_ || means_stop(note(*info));
+      if (passes_a_limit()) command_.stop();
+    }
+  }
+
+  [[nodiscard]] Ending ending() {
+    Ending ending = command_.reap();
+    ending.stopped = stopped_;
+    ending.asked_to_stop = asked_;
+    return ending;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] bool has_limits() const { return limits_.time.count() > 0 || limits_.memory > 0; }
+
+  const signalfd_siginfo& note(const signalfd_siginfo& info) {
+    if (means_stop(info)) asked_ = static_cast<int>(info.ssi_signo);
+    return info;
+  }
+
+  void take_signals() {
+    while (const auto info = signals_.take()) {
+      if (means_stop(note(*info)) && limits_.ends_when_asked)
+        command_.stop();
+      else if (own_group_ || !came_from_the_terminal(*info))  // the terminal does not reach another group
+        command_.pass_on(static_cast<int>(info->ssi_signo));
+    }
+  }
+
+  bool passes_a_limit() {
+    if (!stopped_.empty() || !has_limits()) return false;
+    if (limits_.time.count() > 0 && Clock::now() - began_ > limits_.time)
+      stopped_ = fmt::format("stopped after {} s, its time limit", static_cast<double>(limits_.time.count()) / 1000);
+    else if (takes_too_much())
+      stopped_ = fmt::format("stopped for taking more than {} bytes, its memory limit", limits_.memory);
+    return !stopped_.empty();
+  }
+
+  // Asked now and then: it reads a file of every process.
+  bool takes_too_much() {
+    if (limits_.memory == 0 || Clock::now() < next_look_) return false;
+    next_look_ = Clock::now() + std::chrono::milliseconds(500);
+    return memory_of(process_tree(command_.process())) > limits_.memory;
+  }
+
+  Running& command_;
+  const Limits& limits_;
+  const bool own_group_;
+  const Signals& signals_;
+  Clock::time_point began_ = Clock::now(), next_look_ = began_;
+  std::string stopped_;
+  int asked_ = 0;
+  bool asked_afterwards_ = false;
+};
 
 }  // namespace
+
+std::vector<std::string> environment_with(const EnvironmentChanges& changes) {
+  Environment environment = current_environment();
+  for (const auto& [name, value] : changes) {
+    environment.erase(name);
+    if (value) environment[name] = *value;
+  }
+  std::vector<std::string> words;
+  for (const auto& [name, value] : environment) words.push_back(name + "=" + value);
+  return words;
+}
 
 int Ending::exit_code() const {
   return kind == Kind::killed ? 128 + value : value;
 }
 
 std::string Ending::text() const {
+  if (!stopped.empty()) return stopped;
   switch (kind) {
     case Kind::exited:
       return fmt::format("exited with code {}", value);
@@ -277,10 +350,21 @@ Ending launch(const Launch& launch, Server& server) {
     return failed;
   }
   launch.started(*command);
-  wait_for_end(*command, signals, launch.own_group);
-  wait_for_sessions(server, signals);
+  Watched watched(*command, launch, signals);
+  watched.wait_for_end();
+  watched.wait_for_sessions(server);
   server.finish();
-  return command->reap();
+  return watched.ending();
+}
+
+Ending launch(const Launch& launch) {
+  const Signals signals;
+  Ending failed;
+  const std::unique_ptr<Running> command = start(launch, "", signals, failed);
+  if (command == nullptr) return failed;
+  Watched watched(*command, launch, signals);
+  watched.wait_for_end();
+  return watched.ending();
 }
 
 }  // namespace samestep

@@ -49,7 +49,7 @@ void KillingRecorder::kill(const Client& client) {
   {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return command_ != nullptr; });
-    command_->kill_all();
+    command_->stop();
   }
   // It alone is killed only where it has left the command's process group: a script around it would see it die and go
   // on.

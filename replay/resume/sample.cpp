@@ -64,6 +64,7 @@ Sample record_sample(const ResumeOptions& check, const SampleOptions& options, W
                recorder.environment(),
                sample.output,
                place.enclosure(),
+               {},
                !place.in_view(),
                [&](Running& command) { recorder.started(command); }};
   Refusals refusals;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <system_error>
+#include <utility>
 
 #include "replay/view/storage.h"
 
@@ -58,12 +59,11 @@ void copy_entry(const fs::directory_entry& entry, const fs::path& to) {
   check(error, entry.path());
 }
 
-ViewOptions view_options(const ResumeOptions& options, bool lasting) {
+ViewOptions view_options(const ResumeOptions& options) {
   ViewOptions made;
   made.cwd = options.cwd;
   made.folders = options.view;
   made.network = options.network;
-  made.lasting = lasting;
   return made;
 }
 
@@ -88,7 +88,7 @@ Workplace::Workplace(const ResumeOptions& options, bool lasting, fs::path copy)
     : cwd_(options.cwd), copy_(std::move(copy)), in_place_(options.in_place), lasting_(lasting) {
   if (in_place_) return;
   try {
-    view_.emplace(view_options(options, lasting));
+    view_.emplace(view_options(options));
     view_->probe();
   } catch (const ViewRefused& refused) {
     throw ViewRefused(refused.what() + std::string(in_copies));
@@ -96,6 +96,7 @@ Workplace::Workplace(const ResumeOptions& options, bool lasting, fs::path copy)
 }
 
 void Workplace::prepare() {
+  if (view_ && lasting_ && std::exchange(used_, true)) view_->settle();
   std::error_code error;
   if (!in_place_ || (lasting_ && fs::exists(copy_, error))) return;
   remove_tree(copy_);

@@ -16,7 +16,7 @@ class Workplace {
   // the folder's place without views; made at the first start. Throws as View does.
   Workplace(const ResumeOptions& options, bool lasting, std::filesystem::path copy);
 
-  // Before each start. Throws BrokenInput where the folder cannot be copied.
+  // Before each start; everything that an earlier one started has ended. Throws BrokenInput where the folder cannot be copied.
   void prepare();
   [[nodiscard]] const std::filesystem::path& cwd() const { return in_place_ ? copy_ : cwd_; }
   [[nodiscard]] Enclosure* enclosure() { return view_ ? &*view_ : nullptr; }
@@ -24,7 +24,7 @@ class Workplace {
 
  private:
   std::filesystem::path cwd_, copy_;
-  bool in_place_, lasting_;
+  bool in_place_, lasting_, used_ = false;
   std::optional<View> view_;
 };
 

@@ -44,7 +44,7 @@ void close_what_exec_would(const std::set<int>& except) {
 
 std::set<int> needed_inside(const Inside& inside, int socket) {
   std::set<int> needed{socket, inside.lock};
-  if (inside.start != nullptr) needed.insert(inside.start->output);
+  if (inside.start != nullptr) needed.insert({inside.start->output, inside.start->input});
   if (inside.before == nullptr) return needed;
   for (const EarlierFile& file : inside.before->files)
     if (file.contents) needed.insert(file.contents->get());
@@ -85,6 +85,7 @@ void take_signals(const Start& start) {
   if (::write(told, &nothing, sizeof nothing) < 0 || ::read(may_go, &go, 1) != 1) ::_exit(failed);
   if (start.argv.empty()) ::_exit(0);
   if (::chdir(start.cwd.c_str()) != 0) give_up(Failure::Step::folder, errno);
+  if (start.input >= 0) ::dup2(start.input, STDIN_FILENO);
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO})
     if (start.output >= 0) ::dup2(start.output, stream);
   take_signals(start);

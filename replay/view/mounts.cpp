@@ -77,6 +77,7 @@ class OpenLayer {
     if (layer.upper.empty()) return;
     upper_ = open_place(layer.upper);
     work_ = open_place(layer.work);
+    for (const fs::path& earlier : layer.settled) settled_.push_back(open_place(earlier));
   }
 
   void mount() {
@@ -95,7 +96,9 @@ class OpenLayer {
   [[nodiscard]] bool in_shared_memory() const { return is_in(layer_.at, shared_memory); }
   // By descriptors: paths may have commas and colons. Without syncs: the layer is thrown away.
   [[nodiscard]] bool mount_overlay() const {
-    const std::string options = fmt::format("userxattr,volatile,lowerdir={},upperdir={},workdir={}",
+    std::string lower;
+    for (const Descriptor& earlier : settled_) lower += by_descriptor(earlier) + ":";
+    const std::string options = fmt::format("userxattr,volatile,lowerdir={}{},upperdir={},workdir={}", lower,
                                             by_descriptor(lower_), by_descriptor(upper_), by_descriptor(work_));
     return ::mount("overlay", layer_.at.c_str(), "overlay", 0, options.c_str()) == 0;
   }
@@ -109,6 +112,7 @@ class OpenLayer {
 
   const Layer& layer_;
   Descriptor lower_, upper_, work_, as_it_is_;
+  std::vector<Descriptor> settled_;
   bool laid_over_ = false;
 };
 

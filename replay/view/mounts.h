@@ -12,6 +12,7 @@ struct Layer {
   std::filesystem::path at;
   std::filesystem::path upper, work;  // empty folders side by side on one disk
   bool need_not_be = false;
+  std::vector<std::filesystem::path> settled = {};  // upper layers of earlier views of it, the latest first
 };
 
 struct MountPlan {

@@ -63,12 +63,13 @@ std::string file_system_objection(const fs::path& place) {
 }
 
 // Makes `place` where it is not there; "", or why it can hold no storage beside `folders`.
-std::string objection(const fs::path& place, const std::vector<fs::path>& folders) {
+std::string objection(const fs::path& place, const std::vector<fs::path>& folders, ViewStorage::Use use) {
   for (const fs::path& folder : folders)
     if (is_in(place, folder)) return fmt::format("lies in {}", folder.string());
   std::error_code error;
   fs::create_directories(place, error);
-  return error ? error.message() : file_system_objection(place);
+  if (error) return error.message();
+  return use == ViewStorage::Use::plain_files ? "" : file_system_objection(place);
 }
 
 // The part of `path` that is there, links resolved, with the rest behind it.
@@ -117,6 +118,10 @@ void remove_entry(int parent, const char* name) {
 
 }  // namespace
 
+bool is_storage(const fs::path& path) {
+  return path.filename().native().starts_with(name_prefix);
+}
+
 // A storage is locked as long as a process of its view lives.
 void remove_left_behind(const fs::path& place, std::time_t now) {
   std::error_code error;
@@ -134,11 +139,11 @@ void remove_tree(const fs::path& folder) {
   remove_entry(AT_FDCWD, folder.c_str());
 }
 
-ViewStorage::ViewStorage(const std::vector<fs::path>& folders) {
+ViewStorage::ViewStorage(const std::vector<fs::path>& folders, Use use) {
   std::vector<std::string> objections;
   for (const fs::path& wished : places()) {
     const fs::path place = resolved(wished);
-    std::string why = objection(place, folders);
+    std::string why = objection(place, folders, use);
     if (why.empty() && (path_ = new_folder(place)).empty()) why = std::strerror(errno);
     if (why.empty()) {
       remove_left_behind(place, std::time(nullptr));
@@ -155,15 +160,6 @@ ViewStorage::ViewStorage(const std::vector<fs::path>& folders) {
 
 ViewStorage::~ViewStorage() {
   remove_tree(path_);
-}
-
-void ViewStorage::clear() const {
-  std::error_code error;
-  std::vector<fs::path> entries;
-  for (auto entry = fs::directory_iterator(path_, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    entries.push_back(entry->path());
-  for (const fs::path& entry : entries) remove_tree(entry);
 }
 
 }  // namespace samestep

@@ -1,5 +1,5 @@
 // Where what a command writes in a view lies meanwhile: a private folder on a disk, never inside a folder that the view
-// lays over, gone with the view.
+// lays over, gone with the view. A trial without a view has its checkout in such a folder.
 #pragma once
 
 #include <ctime>
@@ -13,10 +13,11 @@ namespace samestep {
 
 class ViewStorage {
  public:
+  enum class Use : unsigned char { upper_layers, plain_files };
   // In the first of $XDG_CACHE_HOME/samestep/views, ~/.cache/samestep/views, /var/tmp and $TMPDIR that lies in none of
-  // `folders` and on a file system that can be an overlay's upper layer. Removes what views left there whose process
-  // was killed. Throws ViewRefused that says what is wrong with each place.
-  explicit ViewStorage(const std::vector<std::filesystem::path>& folders);
+  // `folders` and on a file system that can hold what it is for. Removes what was left there by a process that was
+  // killed. Throws ViewRefused that says what is wrong with each place.
+  explicit ViewStorage(const std::vector<std::filesystem::path>& folders, Use use = Use::upper_layers);
   ~ViewStorage();
   ViewStorage(const ViewStorage&) = delete;
   ViewStorage& operator=(const ViewStorage&) = delete;
@@ -24,14 +25,14 @@ class ViewStorage {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   // Whoever holds it open keeps the storage from being taken for one that was left behind.
   [[nodiscard]] int lock() const { return lock_.get(); }
-  // Removes what lies in it: for a second start of the same view.
-  void clear() const;
 
  private:
   std::filesystem::path path_;
   Descriptor lock_;
 };
 
+// True for a path that only a storage has.
+[[nodiscard]] bool is_storage(const std::filesystem::path& path);
 // Removes the storages in `place` that no process holds and that were made more than a minute before `now`: those of
 // views whose maker was killed.
 void remove_left_behind(const std::filesystem::path& place, std::time_t now);

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -71,25 +72,20 @@ void make_like(const fs::path& made, const fs::path& model) {
   static_cast<void>(::utimensat(AT_FDCWD, made.c_str(), times.data(), 0));
 }
 
-Layer new_layer(const fs::path& at, const fs::path& storage, std::size_t number, bool need_not_be) {
+using Settled = std::map<fs::path, std::vector<fs::path>>;  // upper layers by folder, the latest first
+
+Layer new_layer(const fs::path& at, const fs::path& storage, const Settled& settled, bool need_not_be) {
   Layer layer{at, {}, {}, need_not_be};
+  if (const auto earlier = settled.find(at); earlier != settled.end()) layer.settled = earlier->second;
   std::error_code error;
   if (!fs::is_directory(at, error)) return layer;
-  layer.upper = storage / std::to_string(number) / "upper";
-  layer.work = storage / std::to_string(number) / "work";
+  layer.upper = storage / "upper";
+  layer.work = storage / "work";
   if (!fs::create_directories(layer.upper, error) || !fs::create_directories(layer.work, error))
     throw ViewRefused(fmt::format("Making a view: {}: {}. Without one: --in-place", layer.upper.string(),
                                   error ? error.message() : "it is there already"));
-  make_like(layer.upper, at);
+  make_like(layer.upper, layer.settled.empty() ? at : layer.settled.front());
   return layer;
-}
-
-// The kernel takes no work folder that an earlier mount has used.
-void renew_work(const Layer& layer) {
-  std::error_code error;
-  remove_tree(layer.work);
-  if (!fs::create_directory(layer.work, error))
-    throw ViewRefused(fmt::format("Making a view once more: {}: {}", layer.work.string(), error.message()));
 }
 
 std::array<Descriptor, 2> socket_pair() {
@@ -134,8 +130,9 @@ class Enclosed : public Running {
     return status_.has_value();
   }
   void pass_on(int signal) override { send(socket_.get(), {Kind::signal, signal}); }
+  [[nodiscard]] pid_t process() const override { return process_; }
   // The view's first process dies with it, and with that one all others.
-  void kill_all() override {
+  void stop() override {
     if (process_ > 0) ::kill(process_, SIGKILL);
   }
   [[nodiscard]] Ending reap() override {
@@ -173,25 +170,30 @@ struct View::State {
         folders(joined(needed, wished_besides(needed, given.wished))),
         storage(folders) {}
 
+  // A fresh set of layers: each start sees the folders as they are, with what was settled.
   [[nodiscard]] MountPlan plan() {
-    if (!options.lasting || layers.empty()) return fresh_plan();
-    for (const Layer& layer : layers)
-      if (!layer.upper.empty()) renew_work(layer);
+    const fs::path own = storage.path() / std::to_string(settlements);
+    remove_tree(own);
+    layers.clear();
+    const auto add = [&](const fs::path& at, bool need_not_be) {
+      layers.push_back(new_layer(at, own / std::to_string(layers.size()), settled, need_not_be));
+    };
+    const std::vector<Mount> mounts = mounts_here();
+    for (const fs::path& folder : folders) {  // sorted: outer ones first
+      add(folder, std::ranges::find(needed, folder) == needed.end());
+      for (const Mount& mount : beneath(folder, mounts)) add(mount.at, true);
+    }
     return {layers, {}, options.network};
   }
 
-  // A fresh set of layers: the start sees the folders as they are.
-  [[nodiscard]] MountPlan fresh_plan() {
-    storage.clear();
+  void settle() {
+    std::error_code error;
+    for (const Layer& layer : layers)
+      if (!layer.upper.empty() && !fs::is_empty(layer.upper, error))
+        settled[layer.at].insert(settled[layer.at].begin(), layer.upper);
+    ++settlements;
     layers.clear();
-    const std::vector<Mount> mounts = mounts_here();
-    for (const fs::path& folder : folders) {  // sorted: outer ones first
-      const bool need_not_be = std::ranges::find(needed, folder) == needed.end();
-      layers.push_back(new_layer(folder, storage.path(), layers.size(), need_not_be));
-      for (const Mount& mount : beneath(folder, mounts))
-        layers.push_back(new_layer(mount.at, storage.path(), layers.size(), true));
-    }
-    return {layers, {}, options.network};
+    options.before = {};
   }
 
   ViewOptions options;
@@ -199,7 +201,8 @@ struct View::State {
   std::vector<fs::path> folders;  // those and the wished ones
   ViewStorage storage;
   std::vector<Layer> layers;
-  bool has_started = false;
+  Settled settled;
+  std::size_t settlements = 0;
 };
 
 View::View(const ViewOptions& options) : state_(std::make_unique<State>(options)) {}
@@ -216,9 +219,8 @@ std::unique_ptr<Running> View::start(const Start& start, Ending& failed) {
   if (inside.cwd.empty()) inside.cwd = state_->options.cwd;
   MountPlan mounts = state_->plan();
   mounts.socket_folder = start.socket_folder;
-  const bool goes_on = std::exchange(state_->has_started, true) && state_->options.lasting;
-  const EarlierState* before = goes_on ? nullptr : &state_->options.before;
-  auto view = std::make_unique<Enclosed>(Inside{std::move(mounts), before, &inside, state_->storage.lock()});
+  auto view =
+      std::make_unique<Enclosed>(Inside{std::move(mounts), &state_->options.before, &inside, state_->storage.lock()});
   const ViewMessage outcome = view->outcome();
   if (outcome.kind == Kind::started) return view;
   failed = outcome.text.empty()
@@ -226,6 +228,10 @@ std::unique_ptr<Running> View::start(const Start& start, Ending& failed) {
                : Ending{Ending::Kind::not_started, 126,
                         fmt::format("cannot enter '{}': {}", outcome.text, std::strerror(outcome.value))};
   return nullptr;
+}
+
+void View::settle() {
+  state_->settle();
 }
 
 const std::vector<fs::path>& View::folders() const {

@@ -37,12 +37,12 @@ struct ViewOptions {
   std::vector<std::filesystem::path> folders;  // laid over besides `cwd`, /tmp and TMPDIR; a file means its folder
   std::vector<std::filesystem::path> wished;   // laid over where they are there and can be, else read-only
   bool network = false;                        // the machine's, not loopback alone
-  EarlierState before;                         // made so before the (first) command starts
-  bool lasting = false;  // each command finds what those before it wrote; else the folders as they are outside
+  EarlierState before;                         // made so before the first command starts
 };
 
-// One view for one command, or for several, one after the other. What a command writes to the folders lies in a storage
-// of the view's own, which goes with it; the folders themselves are never written to. Not thread-safe.
+// One view. What a command writes to the folders lies in a storage of the view's own, which goes with it; the folders
+// themselves are never written to. Each start sees them as they are, with `before` made so, until settle() is called.
+// Not thread-safe.
 class View : public Enclosure {
  public:
   // Makes the storage. Throws ViewRefused where no disk here can hold one beside the folders, BrokenInput for a folder
@@ -55,13 +55,17 @@ class View : public Enclosure {
   // Throws ViewRefused where probe() would. The Running ends everything in the view when it goes.
   [[nodiscard]] std::unique_ptr<Running> start(const Start& start, Ending& failed) override;
 
+  // What the last start wrote is from now on there for every later one: a checkout, a build. REQUIRES that it was
+  // started, and that everything in the view has ended.
+  void settle();
+
   // The folders that are copy-on-write, by path; wished ones may be read-only, and hold another.
   [[nodiscard]] const std::vector<std::filesystem::path>& folders() const;
   // Where what is written lies meanwhile.
   [[nodiscard]] const std::filesystem::path& storage() const;
-  // Copies what was written to DIR/<its absolute path>. Names of files that were removed go to DIR/removed.txt, one a
-  // line, where there are any. REQUIRES that everything in the view has ended. Throws BrokenInput where it cannot be
-  // written.
+  // Copies what the last start wrote to DIR/<its absolute path>. Names of files that were removed go to
+  // DIR/removed.txt, one a line, where there are any. REQUIRES that everything in the view has ended. Throws
+  // BrokenInput where it cannot be written.
   void keep_output(const std::filesystem::path& folder) const;
 
  private:

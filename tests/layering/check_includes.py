@@ -23,7 +23,7 @@ ALLOWED = {
     "replay/capture": {"kernels", "replay/run", "replay/checkpoint", "replay/recorder"},
     "replay/trainers": {"replay/capture"},
     "python/binding": {"replay/capture"},
-    "bisect": {"replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view",
+    "bisect": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view",
                "replay/player"},
     "cli": {"kernels", "replay/run", "replay/checkpoint", "replay/compare", "replay/recorder", "replay/view",
             "replay/player", "replay/doctor", "replay/resume", "bisect"},

@@ -115,24 +115,34 @@ TEST_F(InAView, EachStartSeesTheFoldersAsTheyAre) {
   EXPECT_EQ(run_in(view, "test -e made || echo fresh; touch made"), "fresh\n");
 }
 
-TEST_F(InAView, ThatLastsALaterStartFindsWhatTheOnesBeforeWrote) {
-  std::ofstream(work() / "old") << "old\n";
-  std::ofstream(work() / "changed") << "now\n";
+// A checkout, a build, and then as many trials as are wanted.
+TEST_F(InAView, WhatIsSettledIsThereForEveryLaterStart) {
+  std::ofstream(work() / "gone") << "x";
+  fs::create_directories(work() / "old/inner");
   ViewOptions options;
   options.cwd = work();
-  options.lasting = true;
-  options.before.hidden = {fs::canonical(work()) / "changed"};
   View view(options);
-  view.probe();
-  EXPECT_EQ(
-      run_in(view,
-             "cat changed 2>/dev/null; mkdir -p a/b; echo x > a/b/made; rm old; echo again > changed; kill -9 $$"),
-      "");
-  EXPECT_EQ(run_in(view, "cat a/b/made changed; test -e old || echo gone; rm -r a; mkdir a"), "x\nagain\ngone\n");
-  EXPECT_EQ(run_in(view, "ls a; test -d a && echo anew"), "anew\n");
-  EXPECT_EQ(text_of(work() / "old"), "old\n");
-  EXPECT_EQ(text_of(work() / "changed"), "now\n");
-  EXPECT_FALSE(fs::exists(work() / "a"));
+  EXPECT_EQ(run_in(view, "echo 1 > made; rm gone; rm -r old; mkdir old; echo 2 > old/new"), "");
+  view.settle();
+  EXPECT_EQ(run_in(view, "cat made; ls . old; echo 3 >> made; rm old/new"), "1\n.:\nmade\nold\n\nold:\nnew\n");
+  view.settle();
+  EXPECT_EQ(run_in(view, "cat made; ls -A . old; rm made; touch other"), "1\n3\n.:\nmade\nold\n\nold:\n");
+  EXPECT_EQ(run_in(view, "ls"), "made\nold\n");
+  EXPECT_TRUE(fs::exists(work() / "gone"));
+  EXPECT_TRUE(fs::exists(work() / "old/inner"));
+  EXPECT_FALSE(fs::exists(work() / "made"));
+}
+
+// What makes the folders as they were earlier is made once: a checkout has the last word.
+TEST_F(InAView, TheStateBeforeIsMadeOnceWhereSomethingIsSettled) {
+  ViewOptions options;
+  options.cwd = work();
+  std::ofstream(work() / "made") << "x";
+  options.before.hidden = {fs::canonical(work()) / "made"};
+  View view(options);
+  EXPECT_EQ(run_in(view, "ls; echo 1 > made"), "");
+  view.settle();
+  EXPECT_EQ(run_in(view, "cat made"), "1\n");
 }
 
 TEST_F(InAView, PathsMayHaveAnyCharacter) {

@@ -1,0 +1,201 @@
+// Revisions checked out in real views and worktrees of real repositories. Where the machine allows no view, the tests
+// of views check how that is told.
+#include "bisect/checkout.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+
+#include "replay/run/error.h"
+#include "tests/bisect/made_repository.h"
+#include "tests/view/possible_view.h"
+
+namespace samestep {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::MadeRepository;
+using ::testing::Not;
+
+// Everything that could change of a checkout: names, contents, HEAD, index, what git thinks of it.
+std::string state_of(const MadeRepository& made) {
+  return made.sh(
+      "git --no-optional-locks status --porcelain=2 --branch; find . -path ./.git/objects -prune -o -type f "
+      "-print0 | sort -z | xargs -0 sha256sum; find . -type l | sort; git worktree list");
+}
+
+class ACheckout : public ::testing::Test {
+ protected:
+  // Two revisions; the second removes, renames, changes. What stands there is the first, with local changes.
+  void SetUp() override {
+    made_.write("train.py", "one\n");
+    made_.write("old/module.py", "old\n");
+    made_.write(".gitignore", "data\nbuild\n");
+    first_ = made_.commit("first");
+    made_.write("train.py", "two\n");
+    made_.sh("git mv old new");
+    made_.write("run.sh", "echo\n");
+    second_ = made_.commit("second");
+    made_.sh("git checkout -q " + first_);
+    made_.write("data/digits", "data\n");
+    made_.write("train.py", "edited\n");
+    made_.write("run.sh", "untracked, in the way\n");
+    made_.sh("echo staged > staged.py; git add staged.py");
+  }
+
+  bool has_views() const {
+    if (testing::view_refusal().empty()) return true;
+    EXPECT_THAT(testing::view_refusal(), HasSubstr("--in-place"));
+    return false;
+  }
+  ViewOptions view_of(const Repository& repository) const {
+    ViewOptions options;
+    options.cwd = repository.root();
+    options.folders = folders_of(repository);
+    return options;
+  }
+  // What `script` prints in a view of `revision`.
+  std::string in_view(const Repository& repository, const std::string& revision, const std::string& script) {
+    View view(view_of(repository));
+    prepared_ = check_out(view, repository, repository.commit(revision), folder_ / "checkout.txt");
+    EXPECT_EQ(prepared_.why, "");
+    Launch command{{"/bin/sh", "-c", script}, repository.root(), {}, folder_ / "output.txt", &view};
+    EXPECT_EQ(launch(command).exit_code(), 0);
+    return testing::text_of(folder_ / "output.txt");
+  }
+
+  testing::Folder folder_;
+  MadeRepository made_{folder_ / "project"};
+  std::string first_, second_;
+  Prepared prepared_;
+};
+
+TEST_F(ACheckout, InAViewHoldsTheRevisionsFilesAndWhatIsUntracked) {
+  if (!has_views()) return;
+  const Repository repository(made_.root());
+  EXPECT_EQ(in_view(repository, second_,
+                    "cat train.py run.sh new/module.py data/digits; ls; git status --porcelain; "
+                    "git rev-parse HEAD; git symbolic-ref -q HEAD || echo detached"),
+            "two\necho\nold\ndata\ndata\nnew\nrun.sh\ntrain.py\n" + second_ + "\ndetached\n");
+}
+
+TEST_F(ACheckout, InAViewLeavesCheckoutIndexAndHeadOutsideAsTheyAre) {
+  if (!has_views()) return;
+  const std::string before = state_of(made_);
+  (void)in_view(Repository(made_.root()), second_,
+                "echo x > train.py; git add -A; git -c user.name=a -c user.email=a "
+                "commit -qm mine; git branch mine; rm -rf .git data");
+  EXPECT_EQ(state_of(made_), before);
+}
+
+TEST_F(ACheckout, InAViewOfTheRevisionThatStandsThereUndoesLocalChanges) {
+  if (!has_views()) return;
+  EXPECT_EQ(in_view(Repository(made_.root()), first_, "cat train.py run.sh; ls; git status --porcelain"),
+            "one\nuntracked, in the way\ndata\nold\nrun.sh\ntrain.py\n?? run.sh\n");
+}
+
+TEST_F(ACheckout, FilesThatTheIndexWasToldNotToLookAtAreTheRevisionsToo) {
+  if (!has_views()) return;
+  made_.sh("git checkout -q -f " + first_ +
+           "; git sparse-checkout set --no-cone /train.py; test ! -e old; "
+           "git update-index --assume-unchanged train.py; echo hidden > train.py; touch .git/index.lock");
+  EXPECT_EQ(in_view(Repository(made_.root()), first_, "cat train.py old/module.py"), "one\nold\n");
+  EXPECT_EQ(in_view(Repository(made_.root()), second_, "cat train.py new/module.py; test ! -e old"), "two\nold\n");
+}
+
+TEST_F(ACheckout, InAViewOfALinkedWorktreeAndOfASubmoduleWorks) {
+  if (!has_views()) return;
+  made_.sh("git worktree add -q ../linked " + first_ +
+           "; git init -q -b main ../whole; cd ../whole; "
+           "git -c protocol.file.allow=always submodule --quiet add ../project part; git commit -qm whole");
+  const Repository linked(folder_ / "linked"), part(folder_ / "whole/part");
+  EXPECT_NE(linked.git_folder(), linked.common_folder());
+  const std::string before = state_of(made_);
+  EXPECT_EQ(in_view(linked, second_, "cat train.py; git rev-parse HEAD; git status --porcelain"),
+            "two\n" + second_ + "\n");
+  EXPECT_EQ(in_view(part, first_, "cat train.py; git rev-parse HEAD; git status --porcelain"), "one\n" + first_ + "\n");
+  EXPECT_EQ(state_of(made_), before);
+  EXPECT_EQ(testing::text_of(folder_ / "linked/train.py"), "one\n");
+}
+
+TEST_F(ACheckout, BringsSubmodulesToTheRevisionsCommits) {
+  if (!has_views()) return;
+  MadeRepository whole(folder_ / "whole");
+  whole.write("a", "1");
+  const std::string none = whole.commit("none");
+  whole.sh("git -c protocol.file.allow=always submodule --quiet add ../project part; git -C part checkout -q " +
+           first_);
+  const std::string old = whole.commit("old");
+  whole.sh("git -C part checkout -q " + second_);
+  const std::string latest = whole.commit("new");
+  const Repository repository(whole.root());
+  EXPECT_EQ(in_view(repository, old, "cat part/train.py"), "one\n");
+  EXPECT_EQ(in_view(repository, latest, "cat part/train.py"), "two\n");
+  EXPECT_EQ(in_view(repository, none, "ls"), "a\n");
+}
+
+TEST_F(ACheckout, OfWhatIsNoCommitHereSaysWhatGitSaid) {
+  if (!has_views()) return;
+  const Repository repository(made_.root());
+  View view(view_of(repository));
+  const std::string missing(40, 'a');
+  EXPECT_THAT(check_out(view, repository, first_, folder_ / "a.txt").why, IsEmpty());
+  made_.sh("rm -f .git/objects/" + second_.substr(0, 2) + "/" + second_.substr(2));
+  EXPECT_THAT(check_out(view, repository, second_, folder_ / "b.txt").why,
+              AllOf(HasSubstr("cannot be checked out: git exited with code"), HasSubstr("fatal: ")));
+}
+
+TEST_F(ACheckout, AsAWorktreeHoldsTheRevisionAndLinksAndIsGoneAfterwards) {
+  const Repository repository(made_.root());
+  const std::string before = state_of(made_);
+  fs::path root;
+  {
+    const Worktree worktree(repository, second_, {"data"});
+    root = worktree.root();
+    EXPECT_EQ(testing::text_of(root / "train.py"), "two\n");
+    EXPECT_EQ(testing::text_of(root / "data/digits"), "data\n");
+    EXPECT_FALSE(fs::exists(root / "old"));
+    EXPECT_EQ(Repository(root).commit("HEAD"), second_);
+    EXPECT_EQ(worktree.place_of(repository.root() / "data"), root / "data");
+    EXPECT_EQ(worktree.place_of("/usr"), "/usr");
+  }
+  EXPECT_FALSE(fs::exists(root.parent_path()));
+  EXPECT_EQ(state_of(made_), before);
+}
+
+TEST_F(ACheckout, AWorktreeThatAKilledProcessLeftIsRemovedByTheNext) {
+  const Repository repository(made_.root());
+  fs::path left;
+  {
+    const Worktree worktree(repository, second_, {});
+    left = worktree.root();
+    made_.sh("cp -r .git/worktrees ../kept");
+  }
+  made_.sh("mkdir -p .git/worktrees; cp -r ../kept/* .git/worktrees/; git worktree list | grep -q samestep-view-");
+  { const Worktree worktree(repository, second_, {}); }
+  EXPECT_THAT(made_.sh("git worktree list"), Not(HasSubstr("samestep-view-")));
+}
+
+TEST_F(ACheckout, ALinkThatCannotBeMadeIsNamedAndLeavesNoWorktree) {
+  const Repository repository(made_.root());
+  const std::string before = state_of(made_);
+  const auto message = [&](const fs::path& link) -> std::string {
+    try {
+      const Worktree worktree(repository, second_, {link});
+    } catch (const BrokenInput& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(message("nothing"), HasSubstr("--link nothing: it is not there"));
+  EXPECT_THAT(message("train.py"), HasSubstr("does the revision track it?"));
+  EXPECT_THAT(message("../elsewhere"), HasSubstr("does not lie in"));
+  EXPECT_EQ(state_of(made_), before);
+}
+
+}  // namespace
+}  // namespace samestep
