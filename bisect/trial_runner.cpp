@@ -7,11 +7,11 @@
 #include <map>
 #include <set>
 
+#include "bisect/build.h"
 #include "bisect/checkout.h"
 #include "bisect/inputs.h"
 #include "bisect/toolchain.h"
 #include "replay/player/command.h"
-#include "replay/player/folder.h"
 #include "replay/player/sessions.h"
 #include "replay/run/error.h"
 #include "replay/run/printable.h"
@@ -23,24 +23,6 @@ namespace samestep {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t shown_lines = 4;  // of a build that failed
-
-// A sentence of the last lines of `output`.
-std::string with_last_lines(std::string sentence, const fs::path& output) {
-  for (const std::string& line : last_lines(output, shown_lines)) sentence += "; " + printable(line);
-  return sentence;
-}
-
-// With nothing on the command's standard input.
-Prepared build_in(Enclosure* enclosure, const fs::path& root, const TrialSettings& settings, const fs::path& output) {
-  Launch build{{"/bin/sh", "-c", settings.build}, root, {}, output, enclosure, settings.build_limits};
-  const Ending ending = launch(build);
-  Prepared prepared{"", ending.asked_to_stop};
-  if (ending.kind != Ending::Kind::exited || ending.value != 0)
-    prepared.why = with_last_lines(fmt::format("it does not build: {}", ending.text()), output);
-  return prepared;
-}
 
 // A revision cannot be blamed for a disk that is full.
 void refuse_a_full_disk(const fs::path& folder) {
@@ -238,11 +220,7 @@ ReplayAnswer TrialRunner::State::replay_in_view(const std::string& commit, Repla
   for (fs::path& folder : folders_of(repository)) options.view.push_back(std::move(folder));
   int asked_to_stop = 0;
   options.prepare = [&](View& view) {
-    Prepared prepared = check_out(view, repository, commit, own / "checkout.txt", settings.build_limits);
-    if (prepared.why.empty() && !settings.build.empty()) {
-      prepared = build_in(&view, repository.root(), settings, own / "build.txt");
-      if (prepared.why.empty()) view.settle();
-    }
+    const Prepared prepared = prepare(view, repository, commit, settings.build, settings.build_limits, own);
     asked_to_stop = prepared.asked_to_stop;
     if (!prepared.why.empty()) refuse_a_full_disk(view.storage());
     return prepared.asked_to_stop != 0 ? std::string("it was interrupted") : prepared.why;
@@ -260,7 +238,7 @@ ReplayAnswer TrialRunner::State::replay_in_worktree(const std::string& commit, R
   options.cwd = worktree.place_of(*options.cwd);
   ReplayAnswer answer;
   if (!settings.build.empty()) {
-    Prepared prepared = build_in(nullptr, worktree.root(), settings, own / "build.txt");
+    Prepared prepared = build_in(nullptr, worktree.root(), settings.build, settings.build_limits, own / "build.txt");
     answer.asked_to_stop = prepared.asked_to_stop;
     answer.untestable = !prepared.why.empty();
     if (answer.untestable) answer.verdict.evidence.push_back(std::move(prepared.why));
