@@ -1,7 +1,7 @@
 // bisect/ finds the first step and the first revision at which training stopped reproducing a recorded run. The search
 // is pure code over a trial callback; what a trial does with a revision stands beside it. It may include
-// replay/{run,checkpoint,compare,recorder,view,player}; no HDF5, no LibTorch of its own. A run and two revisions come in,
-// a culprit goes out, or what remains.
+// replay/{run,checkpoint,compare,recorder,view,player}; no HDF5, no LibTorch of its own. A run and two revisions come
+// in, a culprit goes out, or what remains.
 //
 // This header: what is asked of a revision, and what it answers.
 #pragma once
@@ -26,6 +26,9 @@ struct TrialAnswer {
   std::optional<std::uint64_t> step;
   std::optional<Lane> lane;
   std::string tensor;
+  // Chain head over the whole recorded length (hexadecimal), where every change is looked for: equal ones behave alike.
+  // Empty where the trial replayed a window only.
+  std::string behaviour;
   // One sentence: why it is untestable or flaky, what differs. For people; never decides anything.
   std::string why;
   std::uint64_t steps_replayed = 0;  // what the trial cost; 0 where it was answered from the cache
