@@ -52,7 +52,7 @@ void Beliefs::suspect(const std::vector<double>& likelihoods, const std::vector<
   }
   std::size_t last = 0;
   suspected_ = 0;
-  for (suspicion_ = level[0] / sum; last + 1 < level.size() && suspicion_ < 1 - accusation_risk;) {
+  for (suspicion_ = level[0] / sum; last + 1 < level.size() && suspicion_ < 1 - stop_risk;) {
     suspicion_ += level[++last] / sum;
   }
   before_.probability = end_prior * likelihoods[before_.wrong - least_] / sum;

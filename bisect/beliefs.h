@@ -26,7 +26,7 @@ class Beliefs {
   [[nodiscard]] const std::vector<double>& probability() const { return probability_; }
   [[nodiscard]] double before() const { return before_.probability; }  // even the good revision diverges
   [[nodiscard]] double after() const { return after_.probability; }    // even the bad revision does not
-  // The likeliest hypotheses, as few as hold all but accusation_risk of the probability; equal ones together.
+  // The likeliest hypotheses, as few as hold all but stop_risk of the probability; equal ones together.
   [[nodiscard]] const History::Marks& suspects() const { return suspects_; }
   [[nodiscard]] std::size_t suspected() const { return suspected_; }  // how many commits
   [[nodiscard]] bool before_suspected() const { return before_.suspected; }

@@ -9,21 +9,37 @@ namespace samestep {
 namespace {
 
 constexpr std::array<double, 13> rates{0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45};
-constexpr double quiet_prior = 0.9;
+constexpr double quiet_prior = 0.7;
+
+// The rest in proportion to p^2: high rates need the weight, or programs that have looked quiet so far are believed too
+// soon. With it, and with stop_risk, the share of wrong accusations stays below accusation_risk at each rate by itself.
+double prior(std::size_t i) {
+  if (i == 0) return quiet_prior;
+  double sum = 0;
+  for (const double rate : rates) sum += rate * rate;
+  return (1 - quiet_prior) * rates[i] * rates[i] / sum;
+}
 
 // mantissa * 2^exponent: a product of a thousand probabilities is too small for a double.
 struct Scaled {
   double mantissa = 1;
   int exponent = 0;
-  void times(double factor, std::uint64_t often) {
-    for (std::uint64_t i = 0; i < often; ++i) {
-      int shift = 0;
-      mantissa = std::frexp(mantissa * factor, &shift);  // exact
-      exponent += shift;
-      if (mantissa == 0) return;
-    }
+  void times(const Scaled& factor) {
+    int shift = 0;
+    mantissa = std::frexp(mantissa * factor.mantissa, &shift);  // exact but for the product's rounding
+    exponent = mantissa == 0 ? 0 : exponent + factor.exponent + shift;
   }
 };
+
+Scaled power(double base, std::uint64_t exponent) {
+  Scaled result;
+  Scaled square{base, 0};
+  for (; exponent > 0; exponent >>= 1) {
+    if ((exponent & 1) != 0) result.times(square);
+    square.times(Scaled(square));
+  }
+  return result;
+}
 
 }  // namespace
 
@@ -32,11 +48,9 @@ std::vector<double> Noise::posterior(std::uint64_t wrong, std::uint64_t told) co
   std::vector<Scaled> terms;
   std::optional<int> top;
   for (std::size_t i = 0; i < rates.size(); ++i) {
-    const double prior = i > 0 ? (1 - quiet_prior) / (rates.size() - 1) : flaky_seen_ ? 0 : quiet_prior;
-    Scaled term;
-    term.times(prior, 1);
-    term.times(rates[i], wrong);
-    term.times(1 - rates[i], told - wrong);
+    Scaled term{i == 0 && flaky_seen_ ? 0 : prior(i), 0};
+    term.times(power(rates[i], wrong));
+    term.times(power(1 - rates[i], told - wrong));
     if (term.mantissa != 0) top = std::max(top.value_or(term.exponent), term.exponent);
     terms.push_back(term);
   }

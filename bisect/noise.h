@@ -2,17 +2,18 @@
 //
 // Assumed: a trial that answers `same` or `diverged` is wrong with one unknown probability p < 1/2, whichever revision
 // it is asked of, independently of every other trial; `flaky` and `untestable` say nothing about the revision. Before
-// the first trial p is 0 with probability 0.9 (trials compare bits, and confirm a divergence themselves), else any of
-// twelve values from 0.01 to 0.45. A `flaky` answer, or two answers that contradict each other, rules p = 0 out.
+// the first trial p is 0 with probability 0.7 (trials compare bits, and confirm a divergence themselves), else one of
+// twelve values from 0.01 to 0.45, in proportion to its square. A `flaky` answer, or two answers that contradict each
+// other, rules p = 0 out.
 //
-// What follows (the same as noisy binary search with a posterior: Horstein, "Sequential transmission using noiseless
-// feedback", IEEE Trans. Inform. Theory 9, 1963; Ben-Or and Hassidim, "The Bayesian learner is optimal for noisy binary
-// search", FOCS 2008; as sequential test, Wald, "Sequential Analysis", 1947): a hypothesis under which `wrong` of
-// `told` answers were wrong has likelihood E[p^wrong (1 - p)^(told - wrong)], the mean taken over the prior of p.
-// Proven: the search stops when the hypotheses it names have a posterior of 99%, and a posterior does not depend on why
-// trials were made or stopped; so, over programs whose p is drawn as above, at most 1 accusation in 100 is wrong.
-// Measured, not proven, is the share of wrong ones at each single p (tests/bisect/flaky_search_test.cpp,
-// docs/bisect.md). Not covered: p >= 1/2, and trials that err together (a bad machine, a full disk).
+// What follows (noisy binary search with a posterior: Horstein, "Sequential transmission using noiseless feedback",
+// IEEE Trans. Inform. Theory 9, 1963; Ben-Or and Hassidim, "The Bayesian learner is optimal for noisy binary search",
+// FOCS 2008; as sequential test: Wald, "Sequential Analysis", 1947): a hypothesis under which `wrong` of `told` answers
+// were wrong has likelihood E[p^wrong (1 - p)^(told - wrong)], the mean taken over the prior of p. Proven: the search
+// accuses when what it names has a posterior of 1 - stop_risk, and a posterior does not depend on why trials were made
+// or stopped; so, over programs whose p is drawn as above, fewer than 6 accusations in 1,000 are wrong. Measured, not
+// proven: fewer than 1 in 100 at each single p up to 0.3 (tests/bisect/flaky_search_test.cpp, docs/bisect.md). Not
+// covered: p >= 1/2, and trials that err together (a bad machine, a full disk).
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,7 @@ namespace samestep {
 
 // A wrong accusation is rarer than this.
 inline constexpr double accusation_risk = 0.01;
+inline constexpr double stop_risk = 0.006;
 
 class Noise {
  public:

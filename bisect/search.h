@@ -53,6 +53,9 @@ class RevisionSearch {
   [[nodiscard]] std::vector<TrialQuestion> ask(std::size_t workers);
   // Throws BrokenInput for what was not asked, or was told already.
   void tell(const TrialQuestion& question, const TrialAnswer& answer);
+  // A question of the last round is not answered yet; a question was ever asked.
+  [[nodiscard]] bool round_open() const { return !open_.empty(); }
+  [[nodiscard]] bool begun() const { return rounds_ > 0; }
   // After ask() named no question: the conclusion. Before: what is known so far, as if no further trial were possible.
   [[nodiscard]] virtual BisectAnswer answer() const = 0;
   // How many commits are suspected still.

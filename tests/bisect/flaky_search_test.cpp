@@ -47,11 +47,10 @@ TEST_P(EveryRate, AccusesWronglyLessThanOnceInAHundred) {
   }
   std::cout << "p = " << GetParam().wrong << ", flaky " << GetParam().flaky << ": " << double(trials) / seeds
             << " trials, " << wrong << " wrong, " << open << " left more open than needed\n";
-  EXPECT_LE(wrong, 19u);
+  EXPECT_LE(wrong, seeds / 100);
 }
 
-INSTANTIATE_TEST_SUITE_P(Rates, EveryRate,
-                         ::testing::Values(Case{0, 0}, Case{0, 0.3}, Case{0.01, 0}));
+INSTANTIATE_TEST_SUITE_P(Rates, EveryRate, ::testing::Values(Case{0, 0.3}, Case{0.05, 0}, Case{0.2, 0.1}));
 
 }  // namespace
 }  // namespace samestep

@@ -11,7 +11,10 @@ using Commit = History::Commit;
 
 std::string made_id(Dice& dice) {
   std::string id;
-  while (id.size() < 40) id += "0123456789abcdef"[dice.below(16)];
+  while (id.size() < 40) {
+    std::uint64_t bits = dice.next();
+    for (int k = 0; k < 10; ++k, bits >>= 4) id += "0123456789abcdef"[bits & 15];
+  }
   return id;
 }
 
@@ -94,10 +97,17 @@ SearchOptions MadeHistory::options() const {
   return options;
 }
 
+// It and its parents, where they build, answer as the culprit's would.
+bool MadeHistory::plausible(std::size_t c) const {
+  if (!broken(c) && !diverges(c)) return false;
+  const std::vector<History::Index>& parents = history_.parents(static_cast<History::Index>(c));
+  return std::none_of(parents.begin(), parents.end(), [&](std::size_t p) { return !broken(p) && diverges(p); });
+}
+
 std::vector<std::string> MadeHistory::indistinguishable() const {
   std::vector<std::string> result;
   for (std::size_t c = 1; c < history_.size(); ++c) {
-    if (!history_.at(static_cast<History::Index>(c)).counts) continue;
+    if (!history_.at(static_cast<History::Index>(c)).counts || !plausible(c)) continue;
     const History::Marks diverge = history_.descendants({static_cast<History::Index>(c)});
     bool fits = true;
     for (std::size_t i = 0; i < history_.size() && fits; ++i) {

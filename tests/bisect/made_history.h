@@ -51,6 +51,8 @@ class MadeHistory {
   [[nodiscard]] TrialAnswer truth(const std::string& commit) const;
 
  private:
+  [[nodiscard]] bool plausible(std::size_t c) const;
+
   History history_;
   std::vector<std::uint32_t> behaviour_;  // 0: the reference's
   History::Marks broken_;
