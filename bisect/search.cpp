@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bisect/change_search.h"
 #include "bisect/culprit_search.h"
 #include "replay/run/error.h"
 
@@ -49,6 +50,10 @@ void RevisionSearch::tell(const TrialQuestion& question, const TrialAnswer& answ
     throw BrokenInput("trial " + std::to_string(question.repetition) + " of " + question.commit +
                       " was answered, which the search does not ask");
   }
+  const bool told = answer.outcome == TrialOutcome::same || answer.outcome == TrialOutcome::diverged;
+  if (options_.all && told && answer.behaviour.empty()) {
+    throw BrokenInput("a trial of " + question.commit + " did not say how the revision behaves over the whole run");
+  }
   open_.erase(found);
   tallies_.add(history_.need(question.commit, "a revision"), question.repetition, answer);
 }
@@ -66,6 +71,7 @@ BisectAnswer RevisionSearch::costs() const {
 }
 
 std::unique_ptr<RevisionSearch> make_search(const History& history, const SearchOptions& options) {
+  if (options.all) return std::make_unique<ChangeSearch>(history, options);
   return std::make_unique<CulpritSearch>(history, options);
 }
 

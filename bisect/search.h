@@ -26,9 +26,9 @@ namespace samestep {
 struct SearchOptions {
   std::string good, bad;  // commit ids
   bool first_parent = false;
-  bool all = false;             // every change between the two, not one culprit
-  bool assume_monotone = true;  // of `all`: revisions between two that behave alike are not looked at
-  std::uint64_t max_trials = 2000;
+  bool all = false;                 // every change between the two, not one culprit
+  bool assume_monotone = false;     // of `all`: revisions between two that behave alike are not looked at
+  std::uint64_t max_trials = 2000;  // of `all`: beyond one a tree
 
   bool operator==(const SearchOptions&) const = default;
 };
@@ -51,11 +51,11 @@ class RevisionSearch {
   // The next round: at most `workers` questions, at least one, or none where the search has ended. While questions of
   // the last round are open, those again. REQUIRES workers > 0.
   [[nodiscard]] std::vector<TrialQuestion> ask(std::size_t workers);
-  // Throws BrokenInput for what was not asked, or was told already.
+  // Throws BrokenInput for what was not asked, or was told already, and, in a search for all changes, for an answer
+  // without behaviour.
   void tell(const TrialQuestion& question, const TrialAnswer& answer);
-  // A question of the last round is not answered yet; a question was ever asked.
+  // A question of the last round is not answered yet.
   [[nodiscard]] bool round_open() const { return !open_.empty(); }
-  [[nodiscard]] bool begun() const { return rounds_ > 0; }
   // After ask() named no question: the conclusion. Before: what is known so far, as if no further trial were possible.
   [[nodiscard]] virtual BisectAnswer answer() const = 0;
   // How many commits are suspected still.

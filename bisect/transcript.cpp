@@ -87,7 +87,7 @@ SearchOptions read_start(Line& line) {
   options.good = line.commit();
   options.first_parent = line.take("--first-parent");
   options.all = line.take("--all");
-  options.assume_monotone = !line.take("--no-assume-monotone");
+  options.assume_monotone = line.take("--assume-monotone");
   if (!line.take("--max-trials")) line.refuse("--max-trials is missing");
   options.max_trials = line.number();
   if (!line.at_end()) line.refuse("something follows --max-trials");
@@ -146,7 +146,7 @@ std::string log_start(const SearchOptions& options) {
   text += std::string(program) + "start " + options.bad + " " + options.good;
   if (options.first_parent) text += " --first-parent";
   if (options.all) text += " --all";
-  if (!options.assume_monotone) text += " --no-assume-monotone";
+  if (options.assume_monotone) text += " --assume-monotone";
   return text + " --max-trials " + std::to_string(options.max_trials) + "\n";
 }
 
@@ -226,7 +226,6 @@ std::size_t resume(RevisionSearch& search, const Transcript& transcript, const s
 
 BisectAnswer conduct(RevisionSearch& search, std::size_t workers, const TrialRound& run,
                      const std::function<void(const std::string&)>& log, const CommitRemark& remark) {
-  if (!search.begun()) log(log_start(search.options()));
   for (;;) {
     const bool open = search.round_open();  // of a search that was resumed: its `ask` stands in the log
     const std::vector<TrialQuestion> questions = search.ask(workers);

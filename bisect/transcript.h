@@ -2,7 +2,7 @@
 // it for people. It holds all that the search went by, so replaying it gives the search again, with no trial repeated.
 //
 //   samestep bisect log 1
-//   samestep bisect start <bad> <good> [--first-parent] [--all] [--no-assume-monotone] --max-trials <n>
+//   samestep bisect start <bad> <good> [--first-parent] [--all] [--assume-monotone] --max-trials <n>
 //   samestep bisect ask <workers>
 //   # diverged: [<commit>] Swap the betas
 //   samestep bisect diverged <commit> --trial 0 --steps 40 --step 12 --lane gradients --tensor "head.weight"
@@ -50,7 +50,7 @@ struct Transcript {
 std::size_t resume(RevisionSearch& search, const Transcript& transcript, const std::string& origin);
 
 // Asks, has the trials run, tells and logs, until the search has ended. `log` is given each line once, in order, and
-// has to keep it before it returns. A search that was resumed goes on; one that was not begins its log.
+// has to keep it before it returns. Of a search that was not resumed, write log_start() first.
 BisectAnswer conduct(RevisionSearch& search, std::size_t workers, const TrialRound& run,
                      const std::function<void(const std::string&)>& log, const CommitRemark& remark = {});
 

@@ -81,7 +81,10 @@ MadeHistory::MadeHistory(const HistoryShape& shape, std::uint64_t seed)
     newest[i] = i;
     // Every second change or so is one back.
     behaviour_[i] = behaviour_[i] != 0 && dice.chance(0.5) ? 0 : static_cast<std::uint32_t>(i);
-    changers_.push_back(i);
+    // A merge that goes back to what one of its parents did is no change of its own.
+    const std::vector<History::Index>& parents = history_.parents(static_cast<History::Index>(i));
+    const auto alike = [&](std::size_t parent) { return behaviour_[parent] == behaviour_[i]; };
+    if (std::none_of(parents.begin(), parents.end(), alike)) changers_.push_back(i);
   }
   for (std::size_t k = 0; k < shape.broken_ranges; ++k) break_commits(1 + dice.below(history_.size() - 32), 30);
 }
@@ -145,6 +148,7 @@ TrialAnswer FlakyTrials::operator()(const std::string& commit) {
   } else if (dice_.chance(wrong_)) {
     const bool same = answer.outcome == TrialOutcome::same;
     answer.outcome = same ? TrialOutcome::diverged : TrialOutcome::same;
+    answer.behaviour = same ? "wrong" : made_.truth(made_.id(0)).behaviour;  // the wrong answers agree: the worst case
   }
   return answer;
 }
