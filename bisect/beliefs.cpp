@@ -37,6 +37,7 @@ void Beliefs::weigh(const Noise& noise) {
   const std::vector<double> likelihoods = noise.likelihoods(least_, most, told_);
   std::vector<std::size_t> count(likelihoods.size(), 0);
   for (const std::uint32_t wrong : wrong_) ++count[wrong - least_];
+  likeliest_ = count.front();
   suspect(likelihoods, count);
 }
 

@@ -29,6 +29,7 @@ class Beliefs {
   // The likeliest hypotheses, as few as hold all but stop_risk of the probability; equal ones together.
   [[nodiscard]] const History::Marks& suspects() const { return suspects_; }
   [[nodiscard]] std::size_t suspected() const { return suspected_; }  // how many commits
+  [[nodiscard]] std::size_t likeliest() const { return likeliest_; }  // how many commits are the very likeliest
   [[nodiscard]] bool before_suspected() const { return before_.suspected; }
   [[nodiscard]] bool after_suspected() const { return after_.suspected; }
   [[nodiscard]] double suspicion() const { return suspicion_; }  // the probability they hold
@@ -52,6 +53,7 @@ class Beliefs {
   std::vector<double> probability_;
   History::Marks suspects_;
   std::size_t suspected_ = 0;
+  std::size_t likeliest_ = 0;
   double suspicion_ = 0;
 };
 

@@ -34,7 +34,7 @@ std::string CulpritSearch::tell_of(Index commit) const {
 
 CulpritSearch::End CulpritSearch::conclude() const {
   const std::vector<Index> accused = suspects();
-  if (accused.empty()) return {Conclusion::end_not_as_claimed, "the trials contradict what was claimed of the ends"};
+  if (accused.empty()) return wrong(beliefs_.before() > beliefs_.after());
   if (accused.size() > 1) return {Conclusion::several, why_several(accused)};
   if (in_model(accused.front()) && confirmed(accused.front(), true)) {
     const std::vector<Index> parents = should_be_same(accused);

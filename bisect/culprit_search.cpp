@@ -161,18 +161,19 @@ bool CulpritSearch::unusable_end() {
   return true;
 }
 
+CulpritSearch::End CulpritSearch::wrong(bool good) {
+  return {Conclusion::end_not_as_claimed,
+          good ? "the good revision does not reproduce the run: the cause is not a commit after it"
+               : "the bad revision reproduces the run: there is nothing to find before it"};
+}
+
 bool CulpritSearch::wrong_end() {
   const auto mostly = [&](Index commit, bool diverged) {
     const Tally& tally = tallies().of(commit);
     return tallies().settled(commit) && (tally.diverged > tally.same) == diverged;
   };
-  if (mostly(good_, true)) {
-    end_ = {Conclusion::end_not_as_claimed,
-            "the good revision does not reproduce the run: the cause is not a commit "
-            "after it"};
-  } else if (mostly(bad_, false)) {
-    end_ = {Conclusion::end_not_as_claimed, "the bad revision reproduces the run: there is nothing to find before it"};
-  }
+  if (mostly(good_, true)) end_ = wrong(true);
+  if (!end_ && mostly(bad_, false)) end_ = wrong(false);
   return end_.has_value();
 }
 
@@ -186,9 +187,10 @@ std::vector<Index> CulpritSearch::unchecked_ends() const {
 }
 
 std::vector<Index> CulpritSearch::plan(std::size_t workers) {
-  if (end_ || unusable_end() || wrong_end()) return {};
-  std::vector<Index> questions = unchecked_ends();
+  if (end_ || unusable_end()) return {};
   learn();
+  if (wrong_end()) return {};
+  std::vector<Index> questions = unchecked_ends();
   if (budget_spent()) {
     end_ = conclude();
     return {};
@@ -387,7 +389,7 @@ std::vector<Index> CulpritSearch::confirmations() const {
 }
 
 std::size_t CulpritSearch::suspected() const {
-  return beliefs_.suspected();
+  return beliefs_.likeliest();
 }
 
 }  // namespace samestep

@@ -66,6 +66,7 @@ class CulpritSearch : public RevisionSearch {
   // Set end_ and return true where an end cannot be tried, or was tried and is not as claimed.
   [[nodiscard]] bool unusable_end();
   [[nodiscard]] bool wrong_end();
+  [[nodiscard]] static End wrong(bool good);
 
   // The parts of a plan, each tried where those before it are empty.
   [[nodiscard]] std::vector<Index> unchecked_ends() const;

@@ -58,7 +58,8 @@ class RevisionSearch {
   [[nodiscard]] bool round_open() const { return !open_.empty(); }
   // After ask() named no question: the conclusion. Before: what is known so far, as if no further trial were possible.
   [[nodiscard]] virtual BisectAnswer answer() const = 0;
-  // How many commits are suspected still.
+  // How many commits the answers so far speak against least (of a search for all changes: those not looked at); for
+  // people who watch.
   [[nodiscard]] virtual std::size_t suspected() const = 0;
   [[nodiscard]] const SearchOptions& options() const { return options_; }
 

@@ -15,8 +15,8 @@ namespace {
 
 using testing::conduct;
 using testing::FlakyTrials;
-using testing::HistoryShape;
 using testing::MadeHistory;
+using testing::seeds;
 
 BisectAnswer search_all(const MadeHistory& made, const Trial& trial, bool assume, std::size_t workers = 1) {
   SearchOptions options = made.options();
@@ -44,8 +44,6 @@ Trial truth_of(const MadeHistory& made) {
   return [&made](const std::string& commit) { return made.truth(commit); };
 }
 
-constexpr std::uint64_t seeds = 1000;
-
 TEST(EveryChange, IsNamedInAThousandSeeds) {
   std::uint64_t trials = 0;
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {
@@ -67,7 +65,7 @@ TEST(EveryChange, IsNamedOfAThousandCommits) {
 
 // What does not build is listed with the first change after it, or as not looked at; nothing else is accused.
 TEST(EveryChange, ThatBrokenCommitsHideIsListedWithThem) {
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+  for (std::uint64_t seed = 0; seed < seeds / 5; ++seed) {
     const MadeHistory made({.commits = 150, .merges = 0.1, .broken_ranges = 1, .changes = 4}, seed);
     const BisectAnswer answer = search_all(made, truth_of(made), false, 8);
     const std::vector<std::string> truth = changers_of(made);
@@ -84,13 +82,13 @@ TEST(EveryChange, ThatBrokenCommitsHideIsListedWithThem) {
 // Assumed to stay what it is between equal ends, a history takes few trials, and what is named is a change.
 TEST(EveryChange, IsFoundWithFewTrialsUnderTheAssumption) {
   std::uint64_t trials = 0;
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+  for (std::uint64_t seed = 0; seed < seeds / 5; ++seed) {
     const MadeHistory made({.commits = 1000, .changes = 1}, seed);
     const BisectAnswer answer = search_all(made, truth_of(made), true);
     ASSERT_EQ(named_by(answer), changers_of(made)) << "seed " << seed << "\n" << answer;
     trials += answer.trials;
   }
-  EXPECT_LT(trials / 200, 20u);
+  EXPECT_LT(trials / (seeds / 5), 20u);
 }
 
 TEST(EveryChange, OfAFlakyProgramIsNotAccusedWronglyMoreThanOnceInAHundred) {

@@ -1,25 +1,20 @@
 // One culprit, trials that err never: right in every seed.
 #include "bisect/culprit_search.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <iostream>
 
-#include "replay/run/error.h"
 #include "tests/bisect/made_history.h"
 
 namespace samestep {
 namespace {
 
 using testing::conduct;
-using ::testing::HasSubstr;
 using testing::HistoryShape;
-using ::testing::IsEmpty;
 using testing::MadeHistory;
-
-constexpr std::uint64_t seeds = 1000;
+using testing::seeds;
 
 Trial truth_of(const MadeHistory& made) {
   return [&made](const std::string& commit) { return made.truth(commit); };

@@ -1,6 +1,7 @@
 // Trials that answer wrongly: at most one accusation in a hundred is wrong.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "tests/bisect/made_history.h"
@@ -12,6 +13,7 @@ using testing::conduct;
 using testing::FlakyTrials;
 using testing::HistoryShape;
 using testing::MadeHistory;
+using testing::seeds;
 
 struct Case {
   double wrong;
@@ -26,7 +28,6 @@ class EveryRate : public ::testing::TestWithParam<Case> {};
 
 TEST_P(EveryRate, AccusesWronglyLessThanOnceInAHundred) {
   const HistoryShape shape{.commits = 1000, .merges = 0.05, .broken_ranges = 1};
-  constexpr std::uint64_t seeds = 1000;
   std::uint64_t trials = 0, accused = 0, wrong = 0, open = 0;
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {
     const MadeHistory made(shape, seed);

@@ -9,6 +9,20 @@
 
 namespace samestep::testing {
 
+// How many histories a claim is shown on; sanitizers look for other things, ten times slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SAMESTEP_FEW_SEEDS
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SAMESTEP_FEW_SEEDS
+#endif
+#endif
+#ifdef SAMESTEP_FEW_SEEDS
+inline constexpr std::uint64_t seeds = 30;
+#else
+inline constexpr std::uint64_t seeds = 1000;
+#endif
+
 // SplitMix64: the same numbers everywhere, which the standard's distributions are not.
 class Dice {
  public:
