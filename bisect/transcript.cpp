@@ -1,0 +1,245 @@
+#include "bisect/transcript.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "replay/run/error.h"
+#include "replay/run/printable.h"
+#include "replay/run/strict_json.h"
+
+namespace samestep {
+namespace {
+
+constexpr std::string_view program = "samestep bisect ";
+constexpr std::size_t max_line = 64 * 1024;
+constexpr std::size_t max_text = 4096;  // of a tensor's label, a reason: longer ones are cut as they are written
+constexpr std::size_t max_workers = 100'000;
+
+std::string quoted(const std::string& text) {
+  return json_dump(text.substr(0, max_text));
+}
+
+std::string remark_of(const std::string& commit, const CommitRemark& remark) {
+  const std::string text = remark ? printable(remark(commit)) : "";
+  return "[" + commit + "]" + (text.empty() ? "" : " " + text) + "\n";
+}
+
+// Takes one line apart, word by word.
+class Line {
+ public:
+  Line(std::string_view text, std::string where) : rest_(text), where_(std::move(where)) {}
+
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw BrokenInput(where_ + ": " + why + ": this is no log of samestep bisect, or it was changed");
+  }
+  [[nodiscard]] bool at_end() const { return rest_.empty(); }
+
+  bool take(std::string_view expected) {
+    if (rest_.substr(0, expected.size()) != expected) return false;
+    const std::string_view after = rest_.substr(expected.size());
+    if (!after.empty() && after.front() != ' ') return false;
+    rest_ = after.empty() ? after : after.substr(1);
+    if (!after.empty() && rest_.empty()) refuse("a space at the end");
+    return true;
+  }
+  std::string_view word() {
+    const std::string_view found = rest_.substr(0, rest_.find(' '));
+    if (found.empty()) refuse("a word is missing");
+    static_cast<void>(take(found));
+    return found;
+  }
+  std::string commit() {
+    const std::string_view id = word();
+    if (!is_object_id(id)) refuse('"' + printable(id.substr(0, 80)) + "\" is no commit id");
+    return std::string(id);
+  }
+  std::uint64_t number(std::uint64_t most = ~std::uint64_t{0}) {
+    const std::string_view digits = word();
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    const bool padded = digits.size() > 1 && digits.front() == '0';
+    if (error != std::errc{} || end != digits.data() + digits.size() || padded || value > most) {
+      refuse('"' + printable(digits.substr(0, 40)) + "\" is no number that could stand here");
+    }
+    return value;
+  }
+  // A JSON string, to its closing quote.
+  std::string text() {
+    std::size_t end = 1;
+    while (end < rest_.size() && rest_[end] != '"') end += rest_[end] == '\\' ? 2 : 1;
+    if (rest_.empty() || rest_.front() != '"' || end >= rest_.size()) refuse("a text in quotes is missing");
+    const std::string_view found = rest_.substr(0, end + 1);
+    const std::string value = parse_json(found, where_).get<std::string>();
+    if (json_dump(value) != found) refuse("a text is not written as it would be");
+    if (!take(found)) refuse("something follows a text");
+    return value;
+  }
+
+ private:
+  std::string_view rest_;
+  std::string where_;
+};
+
+SearchOptions read_start(Line& line) {
+  if (!line.take("start")) line.refuse("the second line has to be `samestep bisect start`");
+  SearchOptions options;
+  options.bad = line.commit();
+  options.good = line.commit();
+  options.first_parent = line.take("--first-parent");
+  options.all = line.take("--all");
+  options.assume_monotone = line.take("--assume-monotone");
+  if (!line.take("--max-trials")) line.refuse("--max-trials is missing");
+  options.max_trials = line.number();
+  if (!line.at_end()) line.refuse("something follows --max-trials");
+  return options;
+}
+
+std::optional<TrialOutcome> read_outcome(Line& line) {
+  for (const TrialOutcome outcome :
+       {TrialOutcome::same, TrialOutcome::diverged, TrialOutcome::flaky, TrialOutcome::untestable}) {
+    if (line.take(name(outcome))) return outcome;
+  }
+  return std::nullopt;
+}
+
+std::pair<TrialQuestion, TrialAnswer> read_answer(Line& line, TrialOutcome outcome) {
+  TrialQuestion question;
+  TrialAnswer answer;
+  answer.outcome = outcome;
+  question.commit = line.commit();
+  if (!line.take("--trial")) line.refuse("--trial is missing");
+  question.repetition = static_cast<std::uint32_t>(line.number(~std::uint32_t{0}));
+  if (!line.take("--steps")) line.refuse("--steps is missing");
+  answer.steps_replayed = line.number(std::uint64_t{1} << 48);
+  if (line.take("--step")) answer.step = line.number();
+  if (line.take("--lane")) {
+    answer.lane = lane_from_name(line.word());
+    if (!answer.lane) line.refuse("there is no such lane");
+  }
+  if (line.take("--tensor")) answer.tensor = line.text();
+  if (line.take("--behaviour")) answer.behaviour = line.text();
+  if (line.take("--why")) answer.why = line.text();
+  if (!line.at_end()) line.refuse("something follows the answer");
+  return {question, answer};
+}
+
+void read_line(Line& line, std::size_t count, Transcript& transcript) {
+  if (!line.take("samestep") || !line.take("bisect")) line.refuse("a line has to begin with `samestep bisect`");
+  if (count == 0) {
+    if (!line.take("log 1") || !line.at_end()) line.refuse("the first line has to be `samestep bisect log 1`");
+  } else if (count == 1) {
+    transcript.options = read_start(line);
+  } else if (line.take("ask")) {
+    transcript.rounds.push_back({line.number(max_workers), {}});
+    if (transcript.rounds.back().workers == 0 || !line.at_end()) line.refuse("`ask` takes the number of workers");
+  } else if (const std::optional<TrialOutcome> outcome = read_outcome(line); outcome && !transcript.rounds.empty()) {
+    transcript.rounds.back().answers.push_back(read_answer(line, *outcome));
+  } else {
+    line.refuse("neither `ask` nor an answer to one");
+  }
+}
+
+}  // namespace
+
+std::string log_start(const SearchOptions& options) {
+  std::string text = std::string(program) + "log 1\n# bad: [" + options.bad + "]\n# good: [" + options.good + "]\n";
+  text += std::string(program) + "start " + options.bad + " " + options.good;
+  if (options.first_parent) text += " --first-parent";
+  if (options.all) text += " --all";
+  if (options.assume_monotone) text += " --assume-monotone";
+  return text + " --max-trials " + std::to_string(options.max_trials) + "\n";
+}
+
+std::string log_round(const RevisionSearch& search, std::size_t workers, std::size_t questions) {
+  return "# " + std::to_string(search.suspected()) + (search.suspected() == 1 ? " commit" : " commits") +
+         " suspected, " + std::to_string(questions) + (questions == 1 ? " trial\n" : " trials\n") +
+         std::string(program) + "ask " + std::to_string(workers) + "\n";
+}
+
+std::string log_answer(const TrialQuestion& question, const TrialAnswer& answer, const CommitRemark& remark) {
+  std::string text = "# " + std::string(name(answer.outcome)) + ": " + remark_of(question.commit, remark);
+  text += std::string(program) + std::string(name(answer.outcome)) + " " + question.commit;
+  text += " --trial " + std::to_string(question.repetition) + " --steps " + std::to_string(answer.steps_replayed);
+  if (answer.step) text += " --step " + std::to_string(*answer.step);
+  if (answer.lane) text += " --lane " + std::string(name(*answer.lane));
+  if (!answer.tensor.empty()) text += " --tensor " + quoted(answer.tensor);
+  if (!answer.behaviour.empty()) text += " --behaviour " + quoted(answer.behaviour);
+  if (!answer.why.empty()) text += " --why " + quoted(answer.why);
+  return text + "\n";
+}
+
+std::string log_end(const BisectAnswer& answer, const CommitRemark& remark) {
+  std::string text = "# " + std::string(name(answer.conclusion)) + (answer.why.empty() ? "" : ": " + answer.why) + "\n";
+  if (answer.conclusion == Conclusion::culprit) {
+    return "# first divergent commit: " + remark_of(answer.accused->commits.front(), remark);
+  }
+  for (const std::string& commit : answer.remaining)
+    text += "# possible first divergent commit: " + remark_of(commit, remark);
+  for (const BehaviourChange& change : answer.changes) {
+    for (const std::string& commit : change.commits) {
+      text += (change.proven ? "# changes behaviour: " : "# may change behaviour: ") + remark_of(commit, remark);
+    }
+  }
+  return text;
+}
+
+Transcript read_transcript(std::string_view text, const std::string& origin) {
+  Transcript transcript;
+  std::size_t number = 0;
+  std::size_t count = 0;  // of lines that are no remarks
+  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n', transcript.size)) {
+    const std::string_view content = text.substr(transcript.size, end - transcript.size);
+    Line line(content, origin + ":" + std::to_string(++number));
+    if (content.size() > max_line) line.refuse("a line of " + std::to_string(content.size()) + " bytes");
+    if (content.empty() || content.front() != '#') read_line(line, count++, transcript);
+    transcript.size = end + 1;
+  }
+  if (count < 2) throw BrokenInput(origin + ": this is no log of samestep bisect: it does not say what is searched");
+  return transcript;
+}
+
+std::size_t resume(RevisionSearch& search, const Transcript& transcript, const std::string& origin) {
+  if (transcript.options != search.options()) {
+    throw BrokenInput(origin + ": the log is of a search between other revisions, or with other options");
+  }
+  std::size_t told = 0;
+  for (const Transcript::Round& round : transcript.rounds) {
+    const std::size_t questions = search.ask(round.workers).size();
+    const bool last = &round == &transcript.rounds.back();
+    if (round.answers.size() > questions || (round.answers.size() < questions && !last)) {
+      throw BrokenInput(origin + ": the log answers " + std::to_string(round.answers.size()) +
+                        " trials where the search "
+                        "makes " +
+                        std::to_string(questions) + ": it is of another history, or was changed");
+    }
+    for (const auto& [question, answer] : round.answers) {
+      try {
+        search.tell(question, answer);
+      } catch (const BrokenInput& error) {
+        throw BrokenInput(origin + ": " + error.what() + ": the log is of another history, or was changed");
+      }
+      ++told;
+    }
+  }
+  return told;
+}
+
+BisectAnswer conduct(RevisionSearch& search, std::size_t workers, const TrialRound& run,
+                     const std::function<void(const std::string&)>& log, const CommitRemark& remark) {
+  for (;;) {
+    const bool open = search.round_open();  // of a search that was resumed: its `ask` stands in the log
+    const std::vector<TrialQuestion> questions = search.ask(workers);
+    if (questions.empty()) break;
+    if (!open) log(log_round(search, workers, questions.size()));
+    run(questions, [&](std::size_t i, const TrialAnswer& answer) {
+      search.tell(questions.at(i), answer);
+      log(log_answer(questions.at(i), answer, remark));
+    });
+    if (search.round_open()) throw BrokenInput("a round of trials ended without answering each of them");
+  }
+  BisectAnswer answer = search.answer();
+  log(log_end(answer, remark));
+  return answer;
+}
+
+}  // namespace samestep
