@@ -43,6 +43,10 @@ TEST_P(EveryShape, IsRightInAThousandSeeds) {
     ASSERT_EQ(answer.accused->commits, expected) << "seed " << seed << "\n" << answer;
     const bool one = expected.size() == 1 && !made.broken(made.changers().front());
     ASSERT_EQ(answer.conclusion, one ? Conclusion::culprit : Conclusion::several) << "seed " << seed << "\n" << answer;
+    // Never on one sample, of itself or of a parent.
+    for (const std::string& line : answer.evidence) {
+      ASSERT_TRUE(!one || line.find("1 of 1 trial") == std::string::npos) << "seed " << seed << "\n" << answer;
+    }
     trials += answer.trials;
     untestable += answer.untestable;
     rounds += answer.rounds;
