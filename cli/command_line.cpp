@@ -56,6 +56,21 @@ bool asks_for_json(std::span<const std::string> words) {
   return !words.empty() && words[0] != "record" && std::find(words.begin(), end, "--json") != end;
 }
 
+std::vector<std::string> with_places_filled(const CLI::App& app, std::vector<std::string> words) {
+  const CLI::App* verb = words.empty() ? nullptr : verb_named(app, words[0]);
+  const CLI::Option* run = verb == nullptr ? nullptr : verb->get_option_no_throw("RUN");
+  const auto dashes = std::ranges::find(words, "--");
+  if (run == nullptr || run->get_required() || dashes == words.end()) return words;
+  for (auto word = words.begin() + 1; word < dashes; ++word) {
+    if (!is_option(*word)) return words;
+    const CLI::Option* option = verb->get_option_no_throw(word->substr(0, word->find('=')));
+    const bool takes_next = option != nullptr && option->get_expected_min() > 0 && word->find('=') == std::string::npos;
+    if (takes_next) ++word;
+  }
+  words.insert(dashes, "");
+  return words;
+}
+
 std::optional<std::string> mistake_in(const CLI::App& app, std::span<const std::string> words) {
   if (words.empty()) return std::nullopt;
   if (is_option(words[0])) {

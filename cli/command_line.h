@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace samestep::cli {
 
@@ -13,6 +14,9 @@ namespace samestep::cli {
 [[nodiscard]] const CLI::App* verb_named(const CLI::App& app, const std::string& name);
 // `words`: without the program's name. One sentence; nullopt where nothing is wrong that CLI11 would not tell better.
 [[nodiscard]] std::optional<std::string> mistake_in(const CLI::App& app, std::span<const std::string> words);
+// The words as CLI11 must see them: where a verb's first positional may be left out and a command follows after --, an
+// empty word stands in its place, or the command's first word would be taken for it.
+[[nodiscard]] std::vector<std::string> with_places_filled(const CLI::App& app, std::vector<std::string> words);
 // True where a verb's answer was asked for as JSON.
 [[nodiscard]] bool asks_for_json(std::span<const std::string> words);
 

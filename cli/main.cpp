@@ -37,6 +37,7 @@ void add_verbs(CLI::App& app, int& exit_code) {
   samestep::cli::add_inspect(app, exit_code);
   samestep::cli::add_doctor(app, exit_code);
   samestep::cli::add_resume_check(app, exit_code);
+  samestep::cli::add_bisect(app, exit_code);
 }
 
 // One line for a wrong command line, and the object that was asked for.
@@ -70,7 +71,9 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (const auto mistake = samestep::cli::mistake_in(app, words)) return refuse(*mistake, words, app);
   try {
-    app.parse(argc, argv);
+    auto parsed = samestep::cli::with_places_filled(app, words);
+    std::ranges::reverse(parsed);  // as CLI11 takes them
+    app.parse(std::move(parsed));
   } catch (const CLI::ParseError& error) {
     return error.get_exit_code() == 0 ? app.exit(error) : refuse(error.what(), words, app);
   }

@@ -12,6 +12,7 @@ void add_replay(CLI::App& app, int& exit_code);
 void add_diff(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
+void add_bisect(CLI::App& app, int& exit_code);
 void add_resume_check(CLI::App& app, int& exit_code);
 
 }  // namespace samestep::cli

@@ -1,5 +1,5 @@
-"""Eight commits of a configuration, the sixth of which turns dropout on: each revision is checked out, replayed around the
-step in question and judged. Some 15 s: a dozen starts of the program."""
+"""Small histories of a configuration: each revision is checked out, replayed around the step in question and judged, and a
+bisect names the one that made the difference. Some 40 s: thirty starts of the program."""
 import json
 import os
 import subprocess
@@ -13,6 +13,8 @@ SETTINGS = 'model = "mlp"\nwidth = 8\nsteps = 12\neval-every = 0\nlog-every = 10
 
 
 class Trials(SystemTest):
+    bisects = 0
+
     def write(self, name, text):
         path = self.repository / name
         path.parent.mkdir(exist_ok=True)
@@ -32,7 +34,7 @@ class Trials(SystemTest):
 
     def make_history(self):
         """The commits; what trains otherwise begins with the sixth."""
-        self.repository = self.root / "project"
+        self.repository = self.root / self._testMethodName
         self.repository.mkdir()
         self.git("init", "-q", "-b", "main")
         self.write(".gitignore", "run\n")
@@ -54,6 +56,61 @@ class Trials(SystemTest):
         commits.append(self.commit("Format"))
         self.write("tests", "\n")
         return [*commits, self.commit("Add tests")]
+
+    def make_bisectable_history(self):
+        """The commits; what trains otherwise begins with the fifth, and the third does not start."""
+        self.repository = self.root / self._testMethodName
+        self.repository.mkdir()
+        self.git("init", "-q", "-b", "main")
+        self.write(".gitignore", "run\nsamestep-runs\n")
+        self.write("train.sh", f"exec '{TRAIN}' --config settings.toml\n")
+        once, less = SETTINGS.format(clip=1), SETTINGS.format(clip=0.01)
+        texts = {"Train on digits": once, "Comment": "# Small.\n" + once, "Break it": "model = \n", "Repair it": once,
+                 "Clip more": less, "Format": less.replace(" = ", "="), "Explain": "# Clipped.\n" + less}
+        commits = []
+        for subject, text in texts.items():
+            self.write("settings.toml", text)
+            commits.append(self.commit(subject))
+        return commits
+
+    def bisect(self, *words, code):
+        env = {"XDG_CACHE_HOME": str(self.root / "cache")}
+        self.bisects += 1
+        folder = self.root / f"{self._testMethodName}-{self.bisects}"
+        done = run(SAMESTEP, "bisect", "--json", "--folder", folder, *words, cwd=self.repository, env=surroundings(**env))
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def test_a_bisect_names_the_commit(self):
+        commits = self.make_bisectable_history()
+        self.git("checkout", "-q", commits[0])
+        recorded(self.repository / "run", "sh", "train.sh", options=["--anchor-every", 5], cwd=self.repository)
+        before = self.state()
+        ends = ["--good", commits[0], "--bad", "main"]
+        found = self.bisect("run", *ends, code=0)
+        culprit = found["culprit"]
+        self.assertEqual((culprit["commit"], culprit["subject"]), (commits[4], "Clip more"))
+        self.assertEqual(culprit["author"], "Ada <ada@example.org>")
+        self.assertEqual((found["step"], found["lane"], found["remaining"]), (0, "hyper", []))
+        self.assertIn("+clip = 0.01", found["diff"])
+        self.assertEqual(self.state(), before)
+        again = self.bisect("run", *ends, code=0)
+        self.assertEqual((again["culprit"], again["steps_replayed"]), (culprit, 0), "a trial was repeated")
+        self.assertEqual(self.bisect("run", "--good", commits[0], "--bad", commits[3], code=3)["culprit"], None)
+        refused = self.bisect("run", "--good", commits[4], "--bad", commits[0], code=2)
+        self.assertIn("no ancestor", refused["error"])
+
+    def test_without_a_run_the_good_revision_is_recorded_first(self):
+        commits = self.make_bisectable_history()
+        found = self.bisect("--good", commits[3], "--bad", "main", "--steps", 4, "--", "sh", "train.sh", code=0)
+        self.assertEqual(found["culprit"]["commit"], commits[4])
+
+    def test_every_change_is_named(self):
+        commits = self.make_bisectable_history()
+        self.write("settings.toml", SETTINGS.format(clip=1))
+        back = self.commit("Clip as before")
+        found = self.bisect("--good", commits[3], "--bad", "main", "--all", "--steps", 4, "--", "sh", "train.sh", code=0)
+        self.assertEqual([[c["commit"] for c in change["commits"]] for change in found["changes"]], [[commits[4]], [back]])
 
     def try_revisions(self, *revisions):
         done = run(TRY, self.repository / "run", self.repository, self.root / "trials", self.root / "cache", *revisions)
