@@ -60,6 +60,11 @@ class CheckFolder {
   fs::path path_;
 };
 
+// "exited with code 3", "was killed by signal 9": behind a name.
+std::string how_it_ended(const Sample& sample) {
+  return sample.ending.kind == Ending::Kind::exited ? sample.ending.text() : "was " + sample.ending.text();
+}
+
 std::string last_step_words(const StepSource& run) {
   return run.end_step() == run.first_step() ? "no step" : fmt::format("its last step was {}", run.end_step() - 1);
 }
@@ -135,11 +140,11 @@ bool Check::run_uninterrupted() {
   if (options_.resume.empty()) what.anchor_every = options_.at + 1;
   whole_ = record(what, fresh_);
   if (!whole_.has_steps())
-    return give_up(fmt::format("the uninterrupted run recorded no step: the program {}", whole_.ending.text()),
+    return give_up(fmt::format("the uninterrupted run recorded no step: the program {}", how_it_ended(whole_)),
                    &whole_);
   const RunReader run(whole_.run);
   if (!ended_well(whole_, run.end_step() == options_.steps))
-    return give_up(fmt::format("the uninterrupted run did not end well: the program {}; {}", whole_.ending.text(),
+    return give_up(fmt::format("the uninterrupted run did not end well: the program {}; {}", how_it_ended(whole_),
                                last_step_words(run)),
                    &whole_);
   if (run.end_step() < options_.at + 2)
@@ -157,7 +162,7 @@ bool Check::run_killed(Workplace& place) {
   killed_ = record({.name = "killed", .argv = options_.argv, .kill_after = options_.at, .repeats = &whole_}, place);
   if (!killed_.has_steps())
     return give_up(
-        fmt::format("the program, run once more to be killed, recorded no step: it {}", killed_.ending.text()),
+        fmt::format("the program, run once more to be killed, recorded no step: it {}", how_it_ended(killed_)),
         &killed_);
   const RunReader whole(whole_.run), killed(killed_.run);
   answer_.killed_at = killed.end_step() - 1;
@@ -169,7 +174,7 @@ bool Check::run_killed(Workplace& place) {
   answer_.twice_to = std::min(whole.end_step(), killed.end_step()) - 1;
   if (*answer_.killed_at > options_.at) return true;
   return give_up(fmt::format("the program could not be killed after step {}: run once more, it {}, and {}", options_.at,
-                             killed_.ending.text(), last_step_words(killed)),
+                             how_it_ended(killed_), last_step_words(killed)),
                  &killed_);
 }
 
@@ -182,7 +187,7 @@ bool Check::run_resumed(Workplace& place) {
   };
   resumed_ = record(what, place);
   if (resumed_.has_steps()) return true;
-  return give_up(fmt::format("the resume command recorded no step: it {}", resumed_.ending.text()), &resumed_);
+  return give_up(fmt::format("the resume command recorded no step: it {}", how_it_ended(resumed_)), &resumed_);
 }
 
 std::string Check::resume_ended() const {
@@ -243,7 +248,7 @@ void Check::confirm() {
   if (verdict.outcome != Outcome::diverged || step <= *answer_.twice_to) return;
   verdict.outcome = Outcome::incomparable;
   verdict.limits.push_back(
-      fmt::format("whether the program repeats step {}: run once more, it {} before", step, again.ending.text()));
+      fmt::format("whether the program repeats step {}: run once more, it {} before", step, how_it_ended(again)));
 }
 
 // Another command it has, that is the point of it.
@@ -265,7 +270,7 @@ void Check::join_surroundings() {
 }
 
 void Check::say_how_it_broke_off() {
-  say(fmt::format("the resume command {}; {}", resumed_.ending.text(), last_step_words(RunReader(resumed_.run))));
+  say(fmt::format("the resume command {}; {}", how_it_ended(resumed_), last_step_words(RunReader(resumed_.run))));
   for (const std::string& line : last_lines(resumed_.output, shown_lines)) say("its output ended: " + line);
 }
 

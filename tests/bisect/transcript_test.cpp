@@ -50,6 +50,10 @@ struct Case {
   std::size_t broken_before_culprit = 0;
 };
 
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
+
 class Golden : public ::testing::TestWithParam<Case> {
  protected:
   Golden() : made(GetParam().shape, GetParam().seed), options(made.options()) {
@@ -111,6 +115,10 @@ INSTANTIATE_TEST_SUITE_P(Searches, Golden,
 struct Broken {
   std::string from, to, message;
 };
+
+void PrintTo(const Broken& broken, std::ostream* out) {
+  *out << broken.message;
+}
 
 class BrokenLog : public ::testing::TestWithParam<Broken> {};
 

@@ -1,8 +1,7 @@
 """Trainers that people install, on tiny models, as their manuals have them: recorded and replayed without an edit.
 
-Each script of trainers/ is recorded twice and run plainly; its last two lines (a loss, and the steps that the trainer itself
-counted) must be equal, the steps those recorded, the recordings equal, and replays from the start and the middle the same. The
-packages come from scripts/requirements-trainers.txt.
+Each script of trainers/ is recorded and run plainly; its last two lines (a loss, and the steps that the trainer itself
+counted) must be equal, the steps those recorded, and replays from the start and the middle the same. The packages come from scripts/requirements-trainers.txt.
 """
 import pathlib
 import unittest
@@ -20,14 +19,11 @@ class Trainers(RecordingTest):
 
     def walk(self, name):
         trainer = python(TRAINERS / f"{name}.py")
-        record = lambda run: self.record(run, *trainer, options=("--anchor-every", 2))  # noqa: E731
-        jobs = [lambda: self.plain(*trainer), lambda: record("first"), lambda: record("second")]
-        plain, first, second = [done.stdout.splitlines()[-2:] for done in at_once(*jobs)]
+        jobs = [lambda: self.plain(*trainer), lambda: self.record("first", *trainer, options=("--anchor-every", 2))]
+        plain, first = [done.stdout.splitlines()[-2:] for done in at_once(*jobs)]
         self.assertEqual(first, plain)
-        self.assertEqual(second, plain)
         steps = int(plain[-1].split()[-1])
         self.assertEqual(self.inspect("first")["steps"], steps)
-        self.assert_same(self.diff("first", "second"), steps)
         whole = self.replay("first")
         middle = self.replay("first", "--from", steps // 2)  # not at once: both write into the trainer's own folders
         self.assert_same(whole, steps)

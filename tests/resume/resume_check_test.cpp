@@ -168,7 +168,7 @@ TEST_F(ResumeCheck, OfAResumeThatFailsShowsWhatItPrinted) {
   set_resume("--crash 9");
   answer = check();
   EXPECT_EQ(answer.verdict.outcome, Outcome::incomparable) << answer.verdict;
-  expect_evidence(answer, "the resume command killed by signal 6; its last step was 8");
+  expect_evidence(answer, "the resume command was killed by signal 6; its last step was 8");
 }
 
 TEST_F(ResumeCheck, OfAResumeThatTrainsOnIsDivergedAtTheEnd) {
