@@ -1,7 +1,8 @@
 """Trainers that people install, on tiny models, as their manuals have them: recorded and replayed without an edit.
 
 Each script of trainers/ is recorded and run plainly; its last two lines (a loss, and the steps that the trainer itself
-counted) must be equal, the steps those recorded, and replays from the start and the middle the same. The packages come from scripts/requirements-trainers.txt.
+counted) must be equal, the steps those recorded, and replays from the start and the middle the same. The packages come
+from scripts/requirements-trainers.txt.
 """
 import pathlib
 import unittest
