@@ -1,4 +1,5 @@
-"""Checks every #include of the tree against the edges that docs/architecture.md allows, and the folders for cycles.
+"""Checks every #include of the tree against the edges that docs/architecture.md allows, the folders for cycles, and that
+sources include their own headers first.
 
 Usage: check_includes.py ROOT. Prints each forbidden include as FILE:LINE and exits 1; prints what it checked and exits 0.
 """
@@ -81,6 +82,17 @@ def judge(box, kind, target):
     return None
 
 
+def own_headers_second(root):
+    """Yields (file, line number, sentence). A source includes its own header first: so that one is compiled alone."""
+    for header in sorted(root.rglob("*.h")):
+        source, here = header.with_suffix(".cpp"), header.relative_to(root).as_posix()
+        if folder_of(here) is None or not source.exists():
+            continue
+        includes = [match for match in map(INCLUDE.match, source.read_text(encoding="utf-8").splitlines()) if match]
+        if not includes or includes[0].group(2) != here:
+            yield source.relative_to(root).as_posix(), 1, f'include "{here}" first'
+
+
 def cyclic():
     """A folder that reaches itself over allowed edges, or None."""
     def reaches(start, goal, seen):
@@ -91,7 +103,7 @@ def cyclic():
 def main():
     root = pathlib.Path(sys.argv[1])
     assert cyclic() is None, f"the allowed edges have a cycle through {cyclic()}"
-    found = list(violations(root))
+    found = [*violations(root), *own_headers_second(root)]
     for file, number, sentence in found:
         print(f"{file}:{number}: {sentence}")
     print(f"{len(found)} forbidden includes in {len(ALLOWED)} folders")

@@ -26,6 +26,8 @@ def run(files):
 for name, (line, sentence) in BROKEN.items():
     result = run({name: line})
     assert result.returncode == 1 and sentence in result.stdout, (name, result.stdout, result.stderr)
+second = run({"cli/a.h": "", "cli/a.cpp": '#include <string>\n#include "cli/a.h"'})
+assert second.returncode == 1 and 'include "cli/a.h" first' in second.stdout, second.stdout
 clean = run({"cli/a.cpp": '#include "replay/compare/verdict.h"', "replay/run/b.cpp": "#include <hdf5.h>"})
 assert clean.returncode == 0, clean.stdout
-print(f"{len(BROKEN)} broken rules found")
+print(f"{len(BROKEN) + 1} broken rules found")
