@@ -41,6 +41,12 @@ void Beliefs::weigh(const Noise& noise) {
   suspect(likelihoods, count);
 }
 
+History::Marks Beliefs::likeliest_marks() const {
+  History::Marks marks(probability_.size(), 0);
+  for (std::size_t i = 0; i < candidates_.size(); ++i) marks[candidates_[i]] = wrong_[i] == least_ ? 1 : 0;
+  return marks;
+}
+
 void Beliefs::suspect(const std::vector<double>& likelihoods, const std::vector<std::size_t>& count) {
   const double prior = candidates_prior / static_cast<double>(candidates_.size());
   std::vector<double> level(likelihoods.size());  // probability of all hypotheses with so many wrong answers

@@ -30,6 +30,7 @@ class Beliefs {
   [[nodiscard]] const History::Marks& suspects() const { return suspects_; }
   [[nodiscard]] std::size_t suspected() const { return suspected_; }  // how many commits
   [[nodiscard]] std::size_t likeliest() const { return likeliest_; }  // how many commits are the very likeliest
+  [[nodiscard]] History::Marks likeliest_marks() const;               // they themselves
   [[nodiscard]] bool before_suspected() const { return before_.suspected; }
   [[nodiscard]] bool after_suspected() const { return after_.suspected; }
   [[nodiscard]] double suspicion() const { return suspicion_; }  // the probability they hold

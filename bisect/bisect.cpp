@@ -3,13 +3,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <ostream>
 
-#include "bisect/record_revision.h"
+#include "bisect/dispatcher.h"
+#include "bisect/good_end.h"
+#include "bisect/range_watch.h"
 #include "bisect/search.h"
+#include "bisect/search_log.h"
+#include "bisect/settings.h"
+#include "bisect/side_by_side.h"
+#include "bisect/slurm.h"
+#include "bisect/slurm_executor.h"
+#include "bisect/step_search.h"
 #include "bisect/transcript.h"
+#include "kernels/digest.h"
+#include "replay/player/command.h"
+#include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
+#include "replay/run/printable.h"
+#include "replay/run/strict_json.h"
+#include "replay/view/places.h"
 
 namespace samestep {
 namespace {
@@ -27,18 +40,51 @@ History history_of(const Repository& repository, const std::string& good, const 
   return History(std::move(commits));
 }
 
+// Mistyped, a path leaves the search with nothing to accuse.
+void need_commits(const std::vector<std::string>& paths, const Repository& repository, const SearchOptions& wanted,
+                  const std::function<void(const std::string&)>& say) {
+  std::vector<std::string> without;
+  for (const std::string& path : paths) {
+    const auto range = repository.between(wanted.good, wanted.bad, {path});
+    if (std::ranges::none_of(range, &RangeCommit::touches)) without.push_back(path);
+  }
+  if (without.empty()) return;
+  const std::string sentence =
+      fmt::format("--path: no commit between {} and {} changes {}; a path is meant from the checkout's top folder",
+                  wanted.good.substr(0, 12), wanted.bad.substr(0, 12), shell_words(without));
+  if (without.size() == paths.size()) throw BrokenInput(sentence);
+  say(sentence);
+}
+
 void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error || !fs::is_empty(folder, error) || error)
-    throw BrokenInput(fmt::format("{}: the bisect's folder cannot be made, or is not empty", folder.string()));
+  if (error) throw BrokenInput(fmt::format("Making the bisect's folder {}: {}.", folder.string(), error.message()));
+  if (!fs::is_empty(folder, error) || error)
+    throw BrokenInput(
+        fmt::format("The bisect's folder {} is not empty: name another with --folder, or go on with what "
+                    "is there: --resume {}",
+                    folder.string(), folder.string()));
+  if (folder.parent_path().filename() == "samestep-runs") hide_from_git(folder.parent_path());
 }
 
-// The good revision's own recording.
-fs::path record_reference(const BisectOptions& options, const Repository& repository, const std::string& good) {
+// For a worker that records; one that was lost left a run behind, which the next must not find.
+fs::path new_recording_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::remove_all(folder / "reference", error);
+  fs::remove_all(folder / "recording", error);
+  if (!fs::create_directory(folder / "recording", error))
+    throw BrokenInput(fmt::format("Creating {} failed: {}.", (folder / "recording").string(), error.message()));
+  return folder / "recording";
+}
+
+// The good revision's own recording, by a worker: where trials run, it runs.
+fs::path record_reference(const BisectOptions& options, const Repository& repository, const std::string& good,
+                          Executor& executor) {
   RevisionRecording wanted;
   wanted.command = options.replay.command;
-  wanted.cwd = options.replay.cwd.value_or(fs::current_path());
+  wanted.cwd = options.replay.cwd.value_or(is_in(fs::current_path(), repository.root()) ? fs::current_path()
+                                                                                        : repository.root());
   wanted.run = options.folder / "reference";
   wanted.steps = options.steps;
   wanted.build = options.build;
@@ -46,17 +92,27 @@ fs::path record_reference(const BisectOptions& options, const Repository& reposi
   wanted.limits = options.replay.limits;
   wanted.view = options.replay.view;
   wanted.network = options.replay.network;
-  wanted.folder = options.folder / "recording";
-  wanted.say = options.replay.say;
   options.replay.say(fmt::format("no run was given: recording the good revision {} first", good.substr(0, 12)));
-  const Prepared recorded = record_revision(repository, good, wanted);
-  if (recorded.asked_to_stop != 0) throw TrialInterrupted(recorded.asked_to_stop);
-  if (!recorded.why.empty()) throw BrokenInput(fmt::format("Recording the good revision {}: {}", good, recorded.why));
+  std::string why;
+  do_side_by_side(
+      executor, {Job{repository.root(), good, wanted, {}}},
+      [&](std::size_t) { return new_recording_folder(options.folder); },
+      [&](std::size_t, const JobAnswer& answer) {
+        for (const std::string& line : answer.said) options.replay.say(line);
+        why = std::get<std::string>(answer.result);
+      });
+  if (!why.empty()) throw BrokenInput(fmt::format("Recording the good revision {}: {}", good, why));
   return wanted.run;
 }
 
-TrialSettings settings_of(const BisectOptions& options, const fs::path& run) {
+// A bisect that was interrupted and is started again asks the same; answers that it left are its own.
+std::string question_of(const BisectOptions& options, const SearchOptions& wanted) {
+  return digest(json_dump({wanted.good, wanted.bad, wanted.first_parent, wanted.all, options.paths})).hex();
+}
+
+TrialSettings settings_of(const BisectOptions& options, const SearchOptions& wanted, const fs::path& run) {
   TrialSettings settings;
+  settings.asked_by = question_of(options, wanted);
   settings.replay = options.replay;
   settings.replay.run = run;
   settings.build = options.build;
@@ -66,39 +122,171 @@ TrialSettings settings_of(const BisectOptions& options, const fs::path& run) {
   settings.worktrees = options.replay.in_place;
   settings.folder = options.folder / "trials";
   settings.cache = options.cache;
+  settings.fresh = options.fresh || options.resume.has_value();
+  if (options.slurm) settings.machines = machines_behind(options.slurm_options);
   return settings;
 }
 
-// What the bad revision does first, over the whole run: the others need to be looked at around that step only.
-void find_window(TrialRunner& runner, const BisectOptions& options, const fs::path& run, const std::string& bad) {
-  if (options.all) return;
-  const TrialAnswer first = options.bad_run ? runner.ask_and_save(bad, *options.bad_run) : runner.ask(bad);
-  if (first.outcome != TrialOutcome::diverged || !first.step) return;
-  runner.look_at(window_around(RunReader(run), *first.step));
-  options.replay.say(fmt::format("the bad revision parts at step {}{}: trials replay steps {} to {}", *first.step,
-                                 first.lane ? fmt::format(" in {}", name(*first.lane)) : "", runner.window().from,
-                                 runner.window().to - 1));
+// The whole run where the bad revision's replay is kept, else as few windows as tell.
+FirstDivergence first_divergence(Dispatcher& trials, const BisectOptions& options, const RunReader& recording,
+                                 const std::string& bad) {
+  if (options.bad_run) return {trials.ask(bad, options.bad_run), "", 0};
+  const auto starts = window_starts(recording, options.replay, trials.in_views());
+  return find_first_divergence(starts, recording.end_step(), [&](std::uint64_t from, std::uint64_t to) {
+    trials.look_at({from, to});
+    return trials.ask(bad);
+  });
 }
 
-class Log {
- public:
-  explicit Log(const fs::path& file) : out_(file) {}
-  void add(const std::string& lines) {
-    out_ << lines << std::flush;
-    if (!out_) throw BrokenInput("Writing the bisect's log: the disk is full, or its folder is gone");
-  }
+// What the bad revision does first: the others need to be looked at around that step only. Returns what that assumes.
+std::string find_window(Dispatcher& trials, const BisectOptions& options, const fs::path& run, const std::string& bad) {
+  if (options.all) return "";
+  const RunReader recording(run);
+  const FirstDivergence first = first_divergence(trials, options, recording, bad);
+  trials.look_at(whole_run(recording));
+  if (first.answer.outcome != TrialOutcome::diverged || !first.answer.step) return "";
+  trials.look_at(window_around(recording, *first.answer.step));
+  options.replay.say(fmt::format("the bad revision parts at step {}{}: trials replay steps {} to {}",
+                                 *first.answer.step,
+                                 first.answer.lane ? fmt::format(" in {}", name(*first.answer.lane)) : "",
+                                 trials.window().from, trials.window().to - 1));
+  return first.assumption;
+}
 
- private:
-  std::ofstream out_;
-};
+// The log's.
+void take_window(Dispatcher& trials, const Transcript& before, const RunReader& recording, const std::string& origin) {
+  const LoggedWindow& window = *before.window;
+  if (window.from < recording.first_step() || window.to > recording.end_step())
+    throw BrokenInput(
+        fmt::format("{}: the run does not hold its window, steps {} to {}", origin, window.from, window.to - 1));
+  trials.look_at({window.from, window.to});
+}
 
-void describe(BisectReport& report, const Repository& repository, const std::vector<std::string>& paths) {
-  std::vector<std::string> accused = report.answer.remaining;
-  if (report.answer.accused) accused = report.answer.accused->commits;
-  for (const BehaviourChange& change : report.answer.changes)
+// Returns what the window assumes.
+std::string choose_window(Dispatcher& trials, const BisectOptions& options, const std::optional<Transcript>& before,
+                          const std::string& bad) {
+  if (!before || !before->window) return find_window(trials, options, *options.run, bad);
+  take_window(trials, *before, RunReader(*options.run), options.resume->string());
+  return before->window->assumption;
+}
+
+SearchOptions wanted_search(const BisectOptions& options, const Repository& repository) {
+  return {.good = repository.commit(options.good),
+          .bad = repository.commit(options.bad),
+          .first_parent = options.first_parent,
+          .all = options.all,
+          .assume_monotone = options.assume_monotone};
+}
+
+// Fills in what is not said; nullopt where nothing is gone on with.
+std::optional<Transcript> take_up(BisectOptions& options) {
+  if (!options.resume) return std::nullopt;
+  Transcript before = read_search_log(*options.resume);
+  take_settings(options, before.trials, options.resume->string());
+  if (options.good.empty()) options.good = before.options.good;
+  if (options.bad.empty()) options.bad = before.options.bad;
+  options.first_parent = options.first_parent || before.options.first_parent;
+  options.all = options.all || before.options.all;
+  options.assume_monotone = options.assume_monotone || before.options.assume_monotone;
+  return before;
+}
+
+// The log that is gone on with may be the folder's own.
+void take_folder(const BisectOptions& options) {
+  std::error_code error;
+  const bool own = options.resume && fs::equivalent(*options.resume, options.folder / log_name, error);
+  if (!own) make_folder(options.folder);
+}
+
+KnownAnswers take_answers(const std::optional<Transcript>& before, const RevisionSearch& search,
+                          const BisectOptions& options) {
+  if (!before) return {};
+  KnownAnswers known(*before, search, options.resume->string());
+  options.replay.say(fmt::format("going on from {}, which answers {} trials", options.resume->string(), known.left()));
+  return known;
+}
+
+// From the first trial that is really made the search's log is the one that counts: until then an older one holds all.
+BisectAnswer make_trials(RevisionSearch& search, std::size_t workers, Dispatcher& trials, KnownAnswers& known,
+                         RangeWatch& watch, SearchLog& log, const CommitRemark& remark) {
+  const TrialRound made = [&](const std::vector<TrialQuestion>& questions, const auto& tell) {
+    log.begin();
+    trials.run(questions, tell);
+  };
+  BisectAnswer answer = conduct(
+      search, workers, watch.watched(known.before(made)), [&](const std::string& lines) { log.add(lines); }, remark);
+  log.begin();
+  return answer;
+}
+
+// Every commit that the answer accuses, in its order.
+std::vector<std::string> accused_in(const BisectAnswer& answer) {
+  std::vector<std::string> accused = answer.accused ? answer.accused->commits : answer.remaining;
+  for (const BehaviourChange& change : answer.changes)
     accused.insert(accused.end(), change.commits.begin(), change.commits.end());
+  return accused;
+}
+
+void describe(BisectReport& report, const Repository& repository, const History& history,
+              const std::vector<std::string>& paths) {
+  const std::vector<std::string> accused = accused_in(report.answer);
   for (const std::string& commit : accused) report.accused.push_back(repository.describe(commit));
-  if (report.answer.conclusion == Conclusion::culprit) report.diff = repository.diff(accused.front(), paths);
+  if (report.answer.conclusion != Conclusion::culprit) return;
+  const bool within = history.at(history.need(accused.front(), "the culprit")).counts;
+  report.diff = repository.diff(accused.front(), within ? paths : std::vector<std::string>{});
+}
+
+std::vector<TriedRevision> tried_revisions(const RangeWatch& watch, const History& history,
+                                           const Repository& repository) {
+  std::vector<TriedRevision> tried;
+  for (History::Index i = 0; i < history.size(); ++i) {
+    const auto found = watch.answers().find(history.at(i).id);
+    if (found != watch.answers().end()) tried.push_back({repository.describe(found->first), found->second});
+  }
+  return tried;
+}
+
+// What the answer stands on: the ends, those accused, and their parents.
+std::vector<std::string> commits_that_count(const BisectAnswer& answer, const SearchOptions& wanted,
+                                            const History& history) {
+  std::vector<std::string> all{wanted.good, wanted.bad};
+  for (const std::string& commit : accused_in(answer)) {
+    all.push_back(commit);
+    const std::vector<std::string>& parents = history.at(history.need(commit, "an accused commit")).parents;
+    all.insert(all.end(), parents.begin(), parents.end());
+  }
+  std::ranges::sort(all);
+  all.erase(std::ranges::unique(all).begin(), all.end());
+  return all;
+}
+
+// Kept answers beside new ones must have been made with the same: else a commit would be accused of what has changed
+// between two bisects. Where all are kept, the answer is the earlier one's.
+bool kept_answers_hold(const BisectAnswer& answer, Dispatcher& trials, const SearchOptions& wanted,
+                       const History& history) {
+  return !trials.mixed() || trials.kept_answers_hold(commits_that_count(answer, wanted, history));
+}
+
+// A search for all changes compares revisions with each other; what they are measured by is the run.
+void expect_the_good_to_reproduce(BisectAnswer& answer, const RangeWatch& watch, const std::string& good) {
+  const auto found = watch.answers().find(good);
+  if (found == watch.answers().end() || mostly(found->second) != TrialOutcome::diverged) return;
+  answer.conclusion = Conclusion::end_not_as_claimed;
+  answer.why = "the good revision does not reproduce the run; what is named are changes between the revisions";
+}
+
+// What a commit's author wrote must not act on the reader's terminal.
+std::string harmless_lines(const std::string& text) {
+  std::string shown, piece;
+  for (const char c : text) {
+    if (c != '\n' && c != '\t') {
+      piece += c;
+      continue;
+    }
+    shown += printable(piece) + c;
+    piece.clear();
+  }
+  return shown + printable(piece);
 }
 
 nlohmann::json to_json(const CommitDescription& commit) {
@@ -109,38 +297,67 @@ nlohmann::json to_json(const CommitDescription& commit) {
           {"signer", commit.signer}};
 }
 
+// One search from its first trial to its answer; nullopt where kept answers turned out to be of something else.
+std::optional<BisectReport> search_once(std::unique_ptr<RevisionSearch> search, const BisectOptions& options,
+                                        const Repository& repository, const SearchOptions& wanted,
+                                        const std::optional<Transcript>& before, Executor& executor) {
+  Dispatcher trials(repository, settings_of(options, wanted, *options.run), executor);
+  KnownAnswers known = take_answers(before, *search, options);
+  SearchLog log(options.folder / log_name);
+  log.add(log_start(wanted) + log_trials(logged_settings(options)));
+  if (!before) log.begin();
+  trials.on_progress(options.replay.progress);
+  const std::string assumption = choose_window(trials, options, before, wanted.bad);
+  log.add(log_window({trials.window().from, trials.window().to, assumption}));
+
+  const CommitRemark remark = [&](const std::string& commit) { return repository.describe(commit).subject; };
+  RangeWatch watch(*search, options.workers, options.show, remark, options.finished);
+  trials.on_progress([&](const std::string& text) { watch.progress(text); });
+  BisectReport report;
+  report.log = log.file();
+  report.answer = make_trials(*search, options.workers, trials, known, watch, log, remark);
+  options.replay.progress("");
+  trials.on_progress(options.replay.progress);
+  if (!kept_answers_hold(report.answer, trials, wanted, search->history())) return std::nullopt;
+  report.kept = trials.kept();
+  report.window = trials.window();
+  if (options.all) expect_the_good_to_reproduce(report.answer, watch, wanted.good);
+  if (!assumption.empty()) report.answer.assumptions.push_back(assumption);
+  if (known.left() > 0)
+    options.replay.say(fmt::format("{} of the answers in {} were not needed", known.left(), options.resume->string()));
+  describe(report, repository, search->history(), options.paths);
+  report.tried = tried_revisions(watch, search->history(), repository);
+  return report;
+}
+
 }  // namespace
 
-BisectReport bisect(const BisectOptions& options) {
+BisectReport bisect(const BisectOptions& given) {
+  BisectOptions options = given;
+  const std::optional<Transcript> before = take_up(options);
+  if (options.repository.empty()) options.repository = fs::current_path();
   const Repository repository(options.repository);
-  const std::string good = repository.commit(options.good), bad = repository.commit(options.bad);
-  const SearchOptions wanted{.good = good,
-                             .bad = bad,
-                             .first_parent = options.first_parent,
-                             .all = options.all,
-                             .assume_monotone = options.assume_monotone};
-  const auto search = make_search(history_of(repository, good, bad, options.paths), wanted);
-  make_folder(options.folder);
-  const fs::path run = options.run ? *options.run : record_reference(options, repository, good);
-  TrialRunner runner(repository, settings_of(options, run));
-  find_window(runner, options, run, bad);
-
-  BisectReport report;
-  report.log = options.folder / "bisect.log";
-  Log log(report.log);
-  log.add(log_start(wanted));
-  const CommitRemark remark = [&](const std::string& commit) { return repository.describe(commit).subject; };
-  const Trial trial = [&](const std::string& commit) {
-    options.replay.progress(
-        fmt::format("{} commits suspected; trying {} {}", search->suspected(), commit.substr(0, 12), remark(commit)));
-    const TrialAnswer answer = runner.ask(commit);
-    options.replay.progress("");
-    return answer;
-  };
-  report.answer = conduct(
-      *search, 1, one_by_one(trial), [&](const std::string& lines) { log.add(lines); }, remark);
-  describe(report, repository, options.paths);
-  return report;
+  options.repository = repository.root();
+  const SearchOptions wanted = wanted_search(options, repository);
+  const History history = history_of(repository, wanted.good, wanted.bad, options.paths);
+  need_commits(options.paths, repository, wanted, options.replay.say);
+  auto search = make_search(history, wanted);
+  take_folder(options);
+  const auto executor =
+      options.slurm ? slurm_executor(options.slurm_options, options.folder, options.replay.say) : local_executor();
+  if (!options.run) options.run = record_reference(options, repository, wanted.good, *executor);
+  auto report = search_once(std::move(search), options, repository, wanted, before, *executor);
+  if (!report) {
+    options.replay.say(
+        "answers that an earlier bisect has kept are not what the same revisions answer now: something "
+        "that trials read has changed since; making all trials anew");
+    options.fresh = true;
+    std::error_code ignored;
+    if (options.bad_run) fs::remove_all(*options.bad_run, ignored);  // the first search's, which found no such folder
+    report = search_once(make_search(history, wanted), options, repository, wanted, before, *executor);
+  }
+  if (given.run || given.resume) look_around_the_good(*report, options, wanted.good);
+  return std::move(*report);
 }
 
 nlohmann::json to_json(const BisectReport& report) {
@@ -150,18 +367,26 @@ nlohmann::json to_json(const BisectReport& report) {
   };
   nlohmann::json json = to_json(report.answer, describe);
   json["log"] = report.log.string();
+  json["kept_answers"] = report.kept;
+  json["window"] = {{"from", report.window.from}, {"to", report.window.to}};
   json["diff"] = report.diff.text.empty() ? nlohmann::json() : nlohmann::json(report.diff.text);
+  add_to_json(json, report.around);
   return json;
 }
 
 std::ostream& operator<<(std::ostream& out, const BisectReport& report) {
-  out << report.answer;
+  out << report.answer << report.around;
   for (const CommitDescription& commit : report.accused) {
     out << fmt::format("\ncommit     {}\nauthor     {}\ndate       {}\nsignature  {}{}\n           {}\n", commit.id,
                        commit.author, commit.date, commit.signature,
                        commit.signer.empty() ? "" : " (" + commit.signer + ")", commit.subject);
   }
-  if (!report.diff.text.empty()) out << '\n' << report.diff.text << (report.diff.cut ? "... (it is longer)\n" : "");
+  if (!report.diff.text.empty())
+    out << '\n' << harmless_lines(report.diff.text) << (report.diff.cut ? "... (it is longer)\n" : "");
+  out << fmt::format("\ntrials replayed steps {} to {}: a revision that differs elsewhere only counts as the same\n",
+                     report.window.from, report.window.to - 1);
+  if (report.kept > 0)
+    out << fmt::format("of these trials {} were made by earlier bisects (--fresh makes them again)\n", report.kept);
   return out << "\nlog        " << report.log.string() << '\n';
 }
 

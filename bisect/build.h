@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bisect/checkout.h"
+#include "replay/player/player.h"
 
 namespace samestep {
 
@@ -17,5 +18,11 @@ namespace samestep {
 // FOLDER/checkout.txt and FOLDER/build.txt. REQUIRES as check_out().
 [[nodiscard]] Prepared prepare(View& view, const Repository& repository, const std::string& commit,
                                const std::string& build, const Limits& limits, const std::filesystem::path& folder);
+
+// The replay of a commit in a view that is made for it: options.view gets the checkout's folders, options.prepare the
+// above. `asked_to_stop` is set where that was interrupted. Throws BrokenInput where the view's disk is full.
+[[nodiscard]] ReplayAnswer replay_revision(ReplayOptions options, const Repository& repository,
+                                           const std::string& commit, const std::string& build, const Limits& limits,
+                                           const std::filesystem::path& folder);
 
 }  // namespace samestep

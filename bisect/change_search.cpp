@@ -285,7 +285,10 @@ void ChangeSearch::conclude(BisectAnswer& answer) const {
     explained.insert(explained.end(), change.skipped.begin(), change.skipped.end());
   }
   for (Index i = 0; i < history().size(); ++i) {
-    if (looked_at_[i] != 0 && known(i).empty() && !holds(explained, i)) answer.unseen.push_back(history().at(i).id);
+    if (looked_at_[i] == 0 || !known(i).empty() || holds(explained, i)) continue;
+    answer.unseen.push_back(history().at(i).id);
+    if (const std::string why = why_nothing_is_told(tallies().of(i)); !why.empty())
+      answer.evidence.push_back(history().at(i).id + why);
   }
   answer.conclusion = answer.changes.empty() ? Conclusion::unchanged : Conclusion::changes;
   if (tallies().hopeless(good_) && tallies().hopeless(bad_)) {

@@ -27,6 +27,7 @@ class ChangeSearch : public RevisionSearch {
   ChangeSearch(History history, SearchOptions options);
   [[nodiscard]] BisectAnswer answer() const override;
   [[nodiscard]] std::size_t suspected() const override;  // commits not looked at yet
+  [[nodiscard]] History::Marks suspects_now() const override { return unknown(); }
 
  protected:
   std::vector<History::Index> plan(std::size_t workers) override;

@@ -1,13 +1,18 @@
 #include "bisect/checkout.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <set>
+#include <chrono>
 #include <sstream>
+#include <thread>
 
+#include "bisect/submodules.h"
 #include "replay/player/folder.h"
+#include "replay/recorder/descriptor.h"
 #include "replay/run/error.h"
 #include "replay/run/printable.h"
 #include "replay/view/places.h"
@@ -37,33 +42,12 @@ if [ $# -gt 0 ]; then rm -rf -- "$@"; fi
 if [ -f .gitmodules ]; then git submodule --quiet update --force --checkout --recursive --no-fetch; fi
 )";
 
-EnvironmentChanges environment_of(const Repository& repository) {
+EnvironmentChanges environment_of(const Repository& repository, const std::string& commit) {
+  std::map<std::string, std::string> settings = harmless_settings_of_submodules(repository, commit);
+  settings["core.sparseCheckout"] = "false";
   EnvironmentChanges changes = repository.git().environment();
-  const int count = std::stoi(*changes["GIT_CONFIG_COUNT"]);
-  changes[fmt::format("GIT_CONFIG_KEY_{}", count)] = "core.sparseCheckout";
-  changes[fmt::format("GIT_CONFIG_VALUE_{}", count)] = "false";
-  changes["GIT_CONFIG_COUNT"] = std::to_string(count + 1);
+  add_settings(changes, settings);
   return changes;
-}
-
-// The paths of "160000 ..." entries: "MODE ... \tPATH", NUL-separated.
-std::set<std::string> submodules_in(const std::string& listed) {
-  std::set<std::string> paths;
-  std::istringstream entries(listed);
-  for (std::string entry; std::getline(entries, entry, '\0');)
-    if (entry.starts_with("160000 ")) paths.insert(entry.substr(entry.find('\t') + 1));
-  return paths;
-}
-
-std::vector<std::string> submodules_not_in(const Repository& repository, const std::string& commit) {
-  const std::set<std::string> now =
-      submodules_in(repository.git().ask("Listing the submodules", {"ls-files", "--stage", "-z"}));
-  if (now.empty()) return {};
-  const std::set<std::string> then = submodules_in(repository.git().ask(
-      "Listing the submodules of " + commit, {"ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit}));
-  std::vector<std::string> gone;
-  std::ranges::set_difference(now, then, std::back_inserter(gone));
-  return gone;
 }
 
 std::vector<std::string> check_out_command(const Repository& repository, const std::string& commit) {
@@ -83,6 +67,21 @@ std::string git_said(const fs::path& output) {
 // --- Worktrees -----------------------------------------------------------------------------------------------------
 
 constexpr const char* folder_name = "worktree";
+constexpr int most_attempts = 5;
+
+// While it lives, no other trial of this machine adds, lists or removes a worktree: git fails over one that is half
+// made.
+class Alone {
+ public:
+  explicit Alone(const fs::path& common_folder)
+      : folder_(::open(common_folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    // Where the file system has no locks, trying again has to do.
+    static_cast<void>(::flock(folder_.get(), LOCK_EX));
+  }
+
+ private:
+  Descriptor folder_;
+};
 
 void remove_worktree(const Git& git, const fs::path& root) {
   (void)git.try_to({"worktree", "remove", "--force", "--force", root.string()});
@@ -105,6 +104,23 @@ void remove_left_behind(const Git& git) {
     std::error_code error;
     const bool ours = line == "locked " + lock_reason() && is_storage(root.parent_path());
     if (ours && !fs::exists(root.parent_path(), error)) remove_worktree(git, root);
+  }
+}
+
+// Another machine's trial may be adding one at this very moment.
+void add_worktree(const Repository& repository, const std::string& commit, const fs::path& root) {
+  for (int attempt = 1;; ++attempt) {
+    try {
+      const Alone alone(repository.common_folder());
+      remove_left_behind(repository.git());
+      (void)repository.git().ask("Making a worktree for " + commit,
+                                 {"-c", "core.sparseCheckout=false", "worktree", "add", "--quiet", "--force",
+                                  "--detach", "--lock", "--reason", lock_reason(), root.string(), commit});
+      return;
+    } catch (const BrokenInput&) {
+      if (attempt == most_attempts) throw;
+    }
+    std::this_thread::sleep_for(attempt * std::chrono::milliseconds(100));
   }
 }
 
@@ -138,12 +154,12 @@ Prepared check_out(View& view, const Repository& repository, const std::string& 
   Launch checkout;
   checkout.argv = check_out_command(repository, commit);
   checkout.cwd = repository.root();
-  checkout.environment = environment_of(repository);
+  checkout.environment = environment_of(repository, commit);
   checkout.output = output;
   checkout.enclosure = &view;
   checkout.limits = limits;
   const Ending ending = launch(checkout);
-  Prepared prepared{"", ending.asked_to_stop};
+  Prepared prepared{"", ending.asked_to_stop, !ending.stopped.empty()};
   if (ending.kind == Ending::Kind::exited && ending.value == 0)
     view.settle();
   else
@@ -155,13 +171,11 @@ Worktree::Worktree(const Repository& repository, const std::string& commit, cons
     : repository_(repository),
       storage_(folders_of(repository), ViewStorage::Use::plain_files),
       root_(storage_.path() / folder_name) {
-  remove_left_behind(repository.git());
-  (void)repository.git().ask("Making a worktree for " + commit,
-                             {"-c", "core.sparseCheckout=false", "worktree", "add", "--quiet", "--force", "--detach",
-                              "--lock", "--reason", lock_reason(), root_.string(), commit});
+  add_worktree(repository, commit, root_);
   try {
     for (const fs::path& link : links) make_link(repository, root_, link);
   } catch (...) {
+    const Alone alone(repository.common_folder());
     remove_worktree(repository.git(), root_);
     throw;
   }
@@ -169,6 +183,7 @@ Worktree::Worktree(const Repository& repository, const std::string& commit, cons
 
 Worktree::~Worktree() {
   try {
+    const Alone alone(repository_.common_folder());
     remove_worktree(repository_.git(), root_);
   } catch (const std::exception&) {
     // The folder goes with the storage; the next worktree removes what git remembers of it.

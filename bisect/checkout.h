@@ -15,8 +15,9 @@ namespace samestep {
 
 // How a step on the way to a replay went.
 struct Prepared {
-  std::string why;        // empty: it is done; else one sentence that says why the revision cannot be tried
-  int asked_to_stop = 0;  // the signal by which somebody asked for its end
+  std::string why;            // empty: it is done; else one sentence that says why the revision cannot be tried
+  int asked_to_stop = 0;      // the signal by which somebody asked for its end
+  bool passed_limit = false;  // of time or memory: that is why
 };
 
 // What a view must lay over, so that a revision can be checked out in it: the checkout and what git keeps of it.

@@ -24,7 +24,7 @@ std::string where(const TrialAnswer& answer) {
 std::string CulpritSearch::tell_of(Index commit) const {
   const Tally& tally = tallies().of(commit);
   std::string text = history().at(commit).id;
-  if (tally.told() == 0) return text + (tally.flaky > 0 ? " is flaky" : tally.untestable > 0 ? " is untestable" : "");
+  if (tally.told() == 0) return text + why_nothing_is_told(tally);
   if (tally.diverged > tally.same) {
     return text + " diverged in " + times(tally.diverged, tally.told()) + ", first" +
            where(tally.divergences.begin()->second);
@@ -60,6 +60,13 @@ std::string CulpritSearch::why_several(const std::vector<Index>& accused) const 
   }
   if (hopeless > 0) return std::to_string(hopeless) + " of these commits could not be tried";
   return "no trial that is possible tells them apart";
+}
+
+// False where paths were asked for that some commits do not touch.
+bool CulpritSearch::all_count() const {
+  for (Index i = 0; i < history().size(); ++i)
+    if (!history().at(i).counts) return false;
+  return true;
 }
 
 void CulpritSearch::name_accused(BisectAnswer& answer, const std::vector<Index>& accused) const {
@@ -109,8 +116,10 @@ BisectAnswer CulpritSearch::answer() const {
   }
   if (narrowed_) {
     answer.evidence.emplace_back(
-        "behaviour changed more than once between the two revisions: this is the change that the "
-        "bad revision still has; --all names the others");
+        all_count() ? "behaviour changed more than once between the two revisions: this is the change that the "
+                      "bad revision still has; --all names the others"
+                    : "the commits that touch the paths asked for do not explain what trials answered: behaviour "
+                      "changed outside of them, or more than once; --all without --path names every change");
   }
   answer.assumptions = assumptions();
   return answer;

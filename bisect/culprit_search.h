@@ -26,6 +26,7 @@ class CulpritSearch : public RevisionSearch {
   CulpritSearch(History history, SearchOptions options);
   [[nodiscard]] BisectAnswer answer() const override;
   [[nodiscard]] std::size_t suspected() const override;
+  [[nodiscard]] History::Marks suspects_now() const override { return beliefs_.likeliest_marks(); }
 
  protected:
   std::vector<History::Index> plan(std::size_t workers) override;
@@ -89,6 +90,7 @@ class CulpritSearch : public RevisionSearch {
   [[nodiscard]] End conclude() const;
   [[nodiscard]] std::string why_several(const std::vector<Index>& accused) const;
   [[nodiscard]] std::string tell_of(Index commit) const;
+  [[nodiscard]] bool all_count() const;
   void name_accused(BisectAnswer& answer, const std::vector<Index>& accused) const;
   [[nodiscard]] std::vector<std::string> assumptions() const;
 

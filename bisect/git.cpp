@@ -43,13 +43,19 @@ const std::map<std::string, std::string>& fixed_variables() {
   return variables;
 }
 
-// What git does where nobody set such a name: "" runs nothing.
+// What git does where nobody set such a name: "" runs nothing; who may sign, and whose key counts no longer, is not for
+// the repository to say.
 struct Harmful {
   std::string_view section, variable, instead;
 };
-constexpr std::array harmful{Harmful{"filter", "clean", ""},          Harmful{"filter", "smudge", ""},
-                             Harmful{"filter", "process", ""},        Harmful{"filter", "required", "false"},
-                             Harmful{"gpg.x509", "program", "gpgsm"}, Harmful{"gpg.ssh", "program", "ssh-keygen"},
+constexpr std::array harmful{Harmful{"filter", "clean", ""},
+                             Harmful{"filter", "smudge", ""},
+                             Harmful{"filter", "process", ""},
+                             Harmful{"filter", "required", "false"},
+                             Harmful{"gpg.x509", "program", "gpgsm"},
+                             Harmful{"gpg.ssh", "program", "ssh-keygen"},
+                             Harmful{"gpg.ssh", "allowedsignersfile", "/dev/null"},
+                             Harmful{"gpg.ssh", "revocationfile", "/dev/null"},
                              Harmful{"gpg", "program", "gpg"}};
 
 // "section.subsection.variable"; a subsection may hold dots.
@@ -78,16 +84,6 @@ EnvironmentChanges without_gits_variables() {
   return changes;
 }
 
-// As git takes settings from its environment: any name and value, in order.
-void set(EnvironmentChanges& changes, const std::map<std::string, std::string>& settings) {
-  std::size_t count = 0;
-  for (const auto& [name, value] : settings) {
-    changes[fmt::format("GIT_CONFIG_KEY_{}", count)] = name;
-    changes[fmt::format("GIT_CONFIG_VALUE_{}", count++)] = value;
-  }
-  changes["GIT_CONFIG_COUNT"] = std::to_string(count);
-}
-
 std::string first_line(const std::string& text) {
   return printable(text.substr(0, text.find('\n')));
 }
@@ -111,14 +107,22 @@ std::map<std::string, std::string> harmless_settings(const std::string& listed) 
   return settings;
 }
 
+void add_settings(EnvironmentChanges& changes, const std::map<std::string, std::string>& settings) {
+  const auto known = changes.find("GIT_CONFIG_COUNT");
+  std::size_t count = known == changes.end() || !known->second ? 0 : std::stoul(*known->second);
+  for (const auto& [name, value] : settings) {
+    changes[fmt::format("GIT_CONFIG_KEY_{}", count)] = name;
+    changes[fmt::format("GIT_CONFIG_VALUE_{}", count++)] = value;
+  }
+  changes["GIT_CONFIG_COUNT"] = std::to_string(count);
+}
+
 Git::Git(const fs::path& folder) : folder_(folder), environment_(without_gits_variables()) {
-  std::map<std::string, std::string> settings = fixed_settings();
-  set(environment_, settings);
+  add_settings(environment_, fixed_settings());
   (void)ask(fmt::format("{} is no checkout that git can read", folder.string()), {"rev-parse", "--git-dir"});
   const std::string listed =
       ask("Reading git's configuration", {"config", "--list", "--show-scope", "-z"}, most_configuration);
-  settings.merge(harmless_settings(listed));
-  set(environment_, settings);
+  add_settings(environment_, harmless_settings(listed));
 }
 
 Git::Answer Git::try_to(std::vector<std::string> words, std::size_t limit) const {

@@ -44,7 +44,11 @@ class Git {
 };
 
 // Of the NUL-separated text of `git config --list --show-scope -z`: what has to stand in place of each setting that
-// names a program and that the repository itself made: the user's or the system's value, else git's own.
+// names a program, or says whose signatures are good, and that the repository itself made: the user's or the system's
+// value, else git's own.
 [[nodiscard]] std::map<std::string, std::string> harmless_settings(const std::string& listed);
+
+// Adds settings to those that git takes from its environment, after them: any name and value.
+void add_settings(EnvironmentChanges& changes, const std::map<std::string, std::string>& settings);
 
 }  // namespace samestep

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "bisect/build.h"
 #include "replay/player/folder.h"
-#include "replay/recorder/run_recorder.h"
-#include "replay/recorder/server.h"
+#include "replay/recorder/record.h"
 #include "replay/run/error.h"
 #include "replay/run/manifest.h"
 #include "replay/run/printable.h"
@@ -33,34 +34,56 @@ Ending record_in(View& view, const RevisionRecording& wanted) {
   record.run = wanted.run;
   record.stop_after = wanted.steps;
   record.anchor_every = wanted.anchor_every;
-  record.watch_files = false;  // outside stands another revision
+  record.input_budget = 0;  // what it writes is thrown away: nothing will have to be put back
   Terminal terminal(wanted.say);
   RunRecorder recorder(record, terminal);
   Server server(recorder);
   Launch start{record.argv, record.cwd, recorder.environment(), wanted.folder / "record.txt", &view, wanted.limits};
-  Ending ending = launch(start, server);
-  recorder.keep(asked_seeds(server.socket_path()));
-  for (const std::string& failure : server.failures()) terminal.say_once(failure);
+  const auto listener = listen_for_files(recorder, server, start, terminal);
+  Ending ending = launch_recorded(start, recorder, server, terminal, listener.get());
   recorder.close(ending);
   return ending;
 }
 
-bool is_of_the_checkout(const nlohmann::json& file, const Repository& repository) {
-  return file.is_object() && file.contains("path") && file["path"].is_string() &&
-         is_in(fs::path(file["path"].get<std::string>()).lexically_normal(), repository.root());
+fs::path path_of(const nlohmann::json& file) {
+  const bool named = file.is_object() && file.contains("path") && file["path"].is_string();
+  return named ? fs::path(file["path"].get<std::string>()).lexically_normal() : fs::path();
 }
 
-void name_the_revision(const Repository& repository, const std::string& commit, const fs::path& run) {
-  Manifest manifest = read_manifest(run);
-  manifest.what["revision"] = {
-      {"commit", commit}, {"top", repository.root().string()}, {"diff", ""}, {"diff_cut", false}};
-  if (manifest.what.contains("files") && manifest.what["files"].is_array()) {
-    nlohmann::json kept = nlohmann::json::array();
-    for (nlohmann::json& file : manifest.what["files"])
-      if (!is_of_the_checkout(file, repository)) kept.push_back(std::move(file));
-    manifest.what["files"] = std::move(kept);
+// What the program read beside the revision's own files: data. The digest of what a build has made is of what stands
+// outside, where it may have been built from another revision.
+nlohmann::json reads_beside(const nlohmann::json& reads, const Repository& repository, const std::string& commit,
+                            bool built) {
+  std::set<fs::path> tracked;
+  for (const std::string& file : repository.tracked(commit)) tracked.insert(repository.root() / file);
+  nlohmann::json kept = nlohmann::json::array();
+  for (nlohmann::json file : reads) {
+    const fs::path path = path_of(file);
+    const bool is_gits = is_in(path, repository.git_folder()) || is_in(path, repository.common_folder());
+    if (path.empty() || tracked.contains(path) || is_gits) continue;
+    if (built && is_in(path, repository.root())) file["digest"] = nullptr;
+    kept.push_back(std::move(file));
   }
-  write_manifest(run, manifest);
+  return kept;
+}
+
+nlohmann::json outside_of(const nlohmann::json& files, const Repository& repository) {
+  nlohmann::json kept = nlohmann::json::array();
+  for (const nlohmann::json& file : files)
+    if (!is_in(path_of(file), repository.root())) kept.push_back(file);
+  return kept;
+}
+
+// Outside stands another revision, and what this one wrote is gone.
+void describe_the_revision(const Repository& repository, const std::string& commit, const RevisionRecording& wanted) {
+  Manifest manifest = read_manifest(wanted.run);
+  nlohmann::json& what = manifest.what;
+  what["revision"] = {{"commit", commit}, {"top", repository.root().string()}, {"diff", ""}, {"diff_cut", false}};
+  if (what.contains("files") && what["files"].is_array()) what["files"] = outside_of(what["files"], repository);
+  what.erase("writes");
+  if (what.contains("reads") && what["reads"].is_object() && what["reads"].value("files", nlohmann::json()).is_array())
+    what["reads"]["files"] = reads_beside(what["reads"]["files"], repository, commit, !wanted.build.empty());
+  write_manifest(wanted.run, manifest);
 }
 
 bool has_steps(const fs::path& run) {
@@ -78,7 +101,7 @@ Prepared record_revision(const Repository& repository, const std::string& commit
   Prepared prepared = prepare(view, repository, commit, wanted.build, wanted.build_limits, wanted.folder);
   if (!prepared.why.empty() || prepared.asked_to_stop != 0) return prepared;
   const Ending ending = record_in(view, wanted);
-  name_the_revision(repository, commit, wanted.run);
+  describe_the_revision(repository, commit, wanted);
   prepared.asked_to_stop = ending.asked_to_stop;
   if (has_steps(wanted.run)) return prepared;
   prepared.why = fmt::format("no step was recorded: the program {}", ending.text());

@@ -61,14 +61,17 @@ class RevisionSearch {
   // How many commits the answers so far speak against least (of a search for all changes: those not looked at); for
   // people who watch.
   [[nodiscard]] virtual std::size_t suspected() const = 0;
+  // They themselves, a mark a commit of the history.
+  [[nodiscard]] virtual History::Marks suspects_now() const = 0;
   [[nodiscard]] const SearchOptions& options() const { return options_; }
+  // What is searched: of first parents, their line alone.
+  [[nodiscard]] const History& history() const { return history_; }
 
  protected:
   RevisionSearch(History history, SearchOptions options);
   // What to try next, oldest question first; empty: the search has ended. A commit may stand there twice.
   virtual std::vector<History::Index> plan(std::size_t workers) = 0;
 
-  [[nodiscard]] const History& history() const { return history_; }
   [[nodiscard]] const Tallies& tallies() const { return tallies_; }
   [[nodiscard]] bool budget_spent() const { return tallies_.trials() >= options_.max_trials; }
   [[nodiscard]] BisectAnswer costs() const;  // an answer with the counts filled in

@@ -14,13 +14,19 @@ void Tallies::add(History::Index commit, std::uint32_t repetition, const TrialAn
   now_and_then_ = now_and_then_ || (tally.flaky > 0 && tally.told() > 0);
 }
 
+std::string why_nothing_is_told(const Tally& tally) {
+  if (tally.flaky > 0) return " is flaky";
+  if (tally.untestable == 0) return "";
+  return tally.why_untestable.empty() ? " is untestable" : " is untestable: " + tally.why_untestable;
+}
+
 void Tallies::count(Tally& tally, std::uint32_t repetition, const TrialAnswer& answer) {
   if (answer.outcome == TrialOutcome::flaky) {
     ++tally.flaky;
     ++flaky_;
     noise_.see_flaky();
   } else if (answer.outcome == TrialOutcome::untestable) {
-    ++tally.untestable;
+    if (tally.untestable++ == 0) tally.why_untestable = answer.why;
     ++untestable_;
   } else {
     if (answer.outcome == TrialOutcome::diverged) tally.divergences.emplace(repetition, answer);

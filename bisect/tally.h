@@ -20,11 +20,16 @@ struct Tally {
   std::uint32_t asked = 0;                           // questions given out, told or not
   std::map<std::uint32_t, TrialAnswer> divergences;  // by repetition
   std::map<std::string, std::uint32_t> behaviours;   // how often each chain head was answered
+  std::string why_untestable;                        // of the first such answer; for people
 
   [[nodiscard]] std::uint32_t told() const { return same + diverged; }
   [[nodiscard]] std::uint32_t minority() const { return same < diverged ? same : diverged; }
   [[nodiscard]] std::uint32_t majority() const { return told() - minority(); }
 };
+
+// Of a commit that no answer told anything of: " is flaky", " is untestable: it does not build: ..."; empty where it
+// was not tried.
+[[nodiscard]] std::string why_nothing_is_told(const Tally& tally);
 
 class Tallies {
  public:

@@ -11,12 +11,16 @@ namespace samestep {
 namespace {
 
 constexpr std::string_view program = "samestep bisect ";
-constexpr std::size_t max_line = 64 * 1024;
-constexpr std::size_t max_text = 4096;  // of a tensor's label, a reason: longer ones are cut as they are written
+constexpr std::size_t max_line = 1024 * 1024;  // a command may be long
+constexpr std::size_t max_text = 4096;         // of a tensor's label, a reason: longer ones are cut as they are written
 constexpr std::size_t max_workers = 100'000;
 
+// As a JSON string of at most max_text bytes before it is quoted, cut where a character ends.
 std::string quoted(const std::string& text) {
-  return json_dump(text.substr(0, max_text));
+  const std::string whole = parse_json(json_dump(text.substr(0, max_text)), "a text").get<std::string>();
+  std::size_t end = std::min(whole.size(), max_text);
+  while (end > 0 && end < whole.size() && (static_cast<unsigned char>(whole[end]) & 0xc0) == 0x80) --end;
+  return json_dump(whole.substr(0, end));
 }
 
 std::string remark_of(const std::string& commit, const CommitRemark& remark) {
@@ -70,8 +74,16 @@ class Line {
     if (rest_.empty() || rest_.front() != '"' || end >= rest_.size()) refuse("a text in quotes is missing");
     const std::string_view found = rest_.substr(0, end + 1);
     const std::string value = parse_json(found, where_).get<std::string>();
-    if (json_dump(value) != found) refuse("a text is not written as it would be");
+    if (quoted(value) != found) refuse("a text is not written as it would be");
     if (!take(found)) refuse("something follows a text");
+    return value;
+  }
+
+  // A JSON object, to the line's end.
+  nlohmann::json object() {
+    nlohmann::json value = parse_json(rest_, where_);
+    if (!value.is_object() || json_dump(value) != rest_) refuse("the settings are not written as they would be");
+    rest_ = {};
     return value;
   }
 
@@ -123,12 +135,23 @@ std::pair<TrialQuestion, TrialAnswer> read_answer(Line& line, TrialOutcome outco
   return {question, answer};
 }
 
+LoggedWindow read_window(Line& line) {
+  LoggedWindow window{line.number(), line.number(), ""};
+  if (!line.at_end()) window.assumption = line.text();
+  if (window.from >= window.to || !line.at_end()) line.refuse("`window` takes the first step and one past the last");
+  return window;
+}
+
 void read_line(Line& line, std::size_t count, Transcript& transcript) {
   if (!line.take("samestep") || !line.take("bisect")) line.refuse("a line has to begin with `samestep bisect`");
   if (count == 0) {
     if (!line.take("log 1") || !line.at_end()) line.refuse("the first line has to be `samestep bisect log 1`");
   } else if (count == 1) {
     transcript.options = read_start(line);
+  } else if (transcript.rounds.empty() && transcript.trials.is_null() && line.take("trials")) {
+    transcript.trials = line.object();
+  } else if (transcript.rounds.empty() && !transcript.window && line.take("window")) {
+    transcript.window = read_window(line);
   } else if (line.take("ask")) {
     transcript.rounds.push_back({line.number(max_workers), {}});
     if (transcript.rounds.back().workers == 0 || !line.at_end()) line.refuse("`ask` takes the number of workers");
@@ -148,6 +171,15 @@ std::string log_start(const SearchOptions& options) {
   if (options.all) text += " --all";
   if (options.assume_monotone) text += " --assume-monotone";
   return text + " --max-trials " + std::to_string(options.max_trials) + "\n";
+}
+
+std::string log_trials(const nlohmann::json& settings) {
+  return std::string(program) + "trials " + json_dump(settings) + "\n";
+}
+
+std::string log_window(const LoggedWindow& window) {
+  return std::string(program) + "window " + std::to_string(window.from) + " " + std::to_string(window.to) +
+         (window.assumption.empty() ? "" : " " + quoted(window.assumption)) + "\n";
 }
 
 std::string log_round(const RevisionSearch& search, std::size_t workers, std::size_t questions) {
@@ -187,50 +219,58 @@ Transcript read_transcript(std::string_view text, const std::string& origin) {
   Transcript transcript;
   std::size_t number = 0;
   std::size_t count = 0;  // of lines that are no remarks
-  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n', transcript.size)) {
-    const std::string_view content = text.substr(transcript.size, end - transcript.size);
+  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+    const std::string_view content = text.substr(0, end);
     Line line(content, origin + ":" + std::to_string(++number));
     if (content.size() > max_line) line.refuse("a line of " + std::to_string(content.size()) + " bytes");
     if (content.empty() || content.front() != '#') read_line(line, count++, transcript);
-    transcript.size = end + 1;
+    text.remove_prefix(end + 1);
   }
   if (count < 2) throw BrokenInput(origin + ": this is no log of samestep bisect: it does not say what is searched");
   return transcript;
 }
 
-std::size_t resume(RevisionSearch& search, const Transcript& transcript, const std::string& origin) {
+KnownAnswers::KnownAnswers(const Transcript& transcript, const RevisionSearch& search, const std::string& origin) {
   if (transcript.options != search.options()) {
     throw BrokenInput(origin + ": the log is of a search between other revisions, or with other options");
   }
-  std::size_t told = 0;
   for (const Transcript::Round& round : transcript.rounds) {
-    const std::size_t questions = search.ask(round.workers).size();
-    const bool last = &round == &transcript.rounds.back();
-    if (round.answers.size() > questions || (round.answers.size() < questions && !last)) {
-      throw BrokenInput(origin + ": the log answers " + std::to_string(round.answers.size()) +
-                        " trials where the search "
-                        "makes " +
-                        std::to_string(questions) + ": it is of another history, or was changed");
-    }
     for (const auto& [question, answer] : round.answers) {
-      try {
-        search.tell(question, answer);
-      } catch (const BrokenInput& error) {
-        throw BrokenInput(origin + ": " + error.what() + ": the log is of another history, or was changed");
-      }
-      ++told;
+      const std::string trial = "trial " + std::to_string(question.repetition) + " of " + question.commit;
+      if (!search.history().find(question.commit))
+        throw BrokenInput(origin + ": the log is of another history: it holds " + trial + ", which is not searched");
+      if (!answers_.emplace(std::pair(question.commit, question.repetition), answer).second)
+        throw BrokenInput(origin + ": the log answers " + trial + " twice");
+      ++of_each_[question.commit];
     }
   }
-  return told;
+}
+
+TrialRound KnownAnswers::before(TrialRound next) {
+  return [this, next = std::move(next)](const std::vector<TrialQuestion>& questions, const auto& tell) {
+    std::vector<TrialQuestion> others;
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+      const auto known = answers_.find({questions[i].commit, questions[i].repetition});
+      if (known == answers_.end()) {
+        others.push_back(questions[i]);
+        places.push_back(i);
+        continue;
+      }
+      tell(i, known->second);
+      answers_.erase(known);
+    }
+    if (others.empty()) return;
+    next(others, [&](std::size_t i, const TrialAnswer& answer) { tell(places.at(i), answer); });
+  };
 }
 
 BisectAnswer conduct(RevisionSearch& search, std::size_t workers, const TrialRound& run,
                      const std::function<void(const std::string&)>& log, const CommitRemark& remark) {
   for (;;) {
-    const bool open = search.round_open();  // of a search that was resumed: its `ask` stands in the log
     const std::vector<TrialQuestion> questions = search.ask(workers);
     if (questions.empty()) break;
-    if (!open) log(log_round(search, workers, questions.size()));
+    log(log_round(search, workers, questions.size()));
     run(questions, [&](std::size_t i, const TrialAnswer& answer) {
       search.tell(questions.at(i), answer);
       log(log_answer(questions.at(i), answer, remark));

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "replay/run/lanes.h"
 
@@ -33,6 +34,10 @@ struct TrialAnswer {
   std::string why;
   std::uint64_t steps_replayed = 0;  // what the trial cost; 0 where it was answered from the cache
 };
+
+// What most of the answers about one revision say: same or diverged where any of them does, else flaky before
+// untestable. REQUIRES at least one.
+[[nodiscard]] TrialOutcome mostly(const std::vector<TrialAnswer>& answers);
 
 // Asks one revision, named by its commit id (40 or 64 hexadecimal digits), once. May throw BrokenInput for a machine on
 // which no trial can run at all (a full disk, no git).

@@ -1,17 +1,12 @@
 #include "bisect/trial_cache.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
+#include "bisect/private_file.h"
 #include "kernels/digest.h"
-#include "replay/recorder/descriptor.h"
 #include "replay/run/error.h"
 #include "replay/run/printable.h"
 #include "replay/run/strict_json.h"
@@ -42,41 +37,11 @@ Lane lane_from(const std::string& text, const std::string& origin) {
   throw BrokenInput(fmt::format("{}: {}", file.string(), why));
 }
 
-// nullopt where there is none. What others could have written is not believed.
-std::optional<std::string> contents_of(const fs::path& file) {
-  const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!in && errno == ENOENT) return std::nullopt;
-  if (!in) refuse(file, std::strerror(errno));
-  struct stat info {};
-  if (::fstat(in.get(), &info) != 0 || !S_ISREG(info.st_mode)) refuse(file, "it is no file");
-  if (info.st_uid != ::geteuid()) refuse(file, "it belongs to another user");
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) refuse(file, "others may write to it");
-  if (static_cast<std::size_t>(info.st_size) > most_bytes) refuse(file, "it is larger than any answer");
-  std::string text(static_cast<std::size_t>(info.st_size), '\0');
-  if (::pread(in.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
-    refuse(file, "it cannot be read");
-  return text;
-}
-
-TrialAnswer answer_in(const std::string& text, const nlohmann::json& key, const fs::path& file) {
+TrialAnswer answer_in(const nlohmann::json& entry, const nlohmann::json& key, const fs::path& file) {
   const std::string origin = file.string();
-  const nlohmann::json entry = parse_json(text, origin);
   if (json_unsigned(entry, "version", origin) != format_version) refuse(file, "it is of another version");
   if (json_object(entry, "key", origin) != key) refuse(file, "it answers another question");
   return trial_answer_from(json_object(entry, "answer", origin), origin);
-}
-
-// "" or why not.
-std::string write_atomically(const fs::path& file, const std::string& text) {
-  std::string temporary = file.string() + ".XXXXXX";
-  const Descriptor out(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!out) return std::strerror(errno);
-  const bool written = ::write(out.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(out.get()) == 0 && ::rename(temporary.c_str(), file.c_str()) == 0;
-  if (written) return "";
-  const std::string why = std::strerror(errno);
-  ::unlink(temporary.c_str());
-  return why;
 }
 
 }  // namespace
@@ -108,8 +73,8 @@ TrialAnswer trial_answer_from(const nlohmann::json& json, const std::string& ori
   return answer;
 }
 
-TrialCache::TrialCache(fs::path folder, std::function<void(const std::string&)> warn)
-    : folder_(std::move(folder)), warn_(std::move(warn)) {}
+TrialCache::TrialCache(fs::path folder, std::function<void(const std::string&)> warn, bool fresh, std::string asked_by)
+    : folder_(std::move(folder)), warn_(std::move(warn)), fresh_(fresh), asked_by_(std::move(asked_by)) {}
 
 fs::path TrialCache::default_folder() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -122,14 +87,16 @@ fs::path TrialCache::file_of(const nlohmann::json& key) const {
   return folder_ / (digest(json_dump(key)).hex() + ".json");
 }
 
-std::optional<TrialAnswer> TrialCache::find(const nlohmann::json& key) const {
-  if (folder_.empty()) return std::nullopt;
+std::optional<TrialAnswer> TrialCache::find(const nlohmann::json& key, bool* other) const {
+  if (folder_.empty() || fresh_) return std::nullopt;
   try {
     const fs::path file = file_of(key);
-    const auto text = contents_of(file);
+    const auto text = private_text(file, most_bytes);
     if (!text) return std::nullopt;
-    TrialAnswer answer = answer_in(*text, key, file);
+    const nlohmann::json entry = parse_json(*text, file.string());
+    TrialAnswer answer = answer_in(entry, key, file);
     answer.steps_replayed = 0;
+    if (other != nullptr) *other = json_text(entry, "asked_by", file.string()) != asked_by_;
     return answer;
   } catch (const BrokenInput& broken) {
     warn_(fmt::format("an answer that was kept is not used: {}; the trial is made again", broken.what()));
@@ -142,8 +109,9 @@ void TrialCache::keep(const nlohmann::json& key, const TrialAnswer& answer) cons
   std::error_code error;
   fs::create_directories(folder_, error);
   const std::string text =
-      json_dump({{"version", format_version}, {"key", key}, {"answer", to_json(answer)}}, 1) + "\n";
-  const std::string why = error ? error.message() : write_atomically(file_of(key), text);
+      json_dump({{"version", format_version}, {"key", key}, {"asked_by", asked_by_}, {"answer", to_json(answer)}}, 1) +
+      "\n";
+  const std::string why = error ? error.message() : write_private(file_of(key), text);
   if (!why.empty()) warn_(fmt::format("{}: the answer of this trial cannot be kept: {}", folder_.string(), why));
 }
 

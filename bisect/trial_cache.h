@@ -15,14 +15,18 @@ namespace samestep {
 class TrialCache {
  public:
   // `folder` is made when the first answer is kept; empty: nothing is read or kept. `warn` is told of a file that
-  // cannot be used or written; the trial is made then, as if it were not there.
-  TrialCache(std::filesystem::path folder, std::function<void(const std::string&)> warn);
+  // cannot be used or written; the trial is made then, as if it were not there. `fresh`: nothing is found that was kept
+  // before, but answers are kept.
+  // `asked_by` is written beside each answer.
+  TrialCache(std::filesystem::path folder, std::function<void(const std::string&)> warn, bool fresh = false,
+             std::string asked_by = "");
 
   // $XDG_CACHE_HOME/samestep/trials, else ~/.cache/samestep/trials; empty where there is no home.
   [[nodiscard]] static std::filesystem::path default_folder();
 
   // `key`: an object of whatever decides the answer. The answer's cost is 0: nothing was replayed for it.
-  [[nodiscard]] std::optional<TrialAnswer> find(const nlohmann::json& key) const;
+  // `other`, where given: whether another question than this cache's asked it.
+  [[nodiscard]] std::optional<TrialAnswer> find(const nlohmann::json& key, bool* other = nullptr) const;
   // Atomic: a reader finds the whole answer or none.
   void keep(const nlohmann::json& key, const TrialAnswer& answer) const;
 
@@ -30,6 +34,8 @@ class TrialCache {
   [[nodiscard]] std::filesystem::path file_of(const nlohmann::json& key) const;
   std::filesystem::path folder_;
   std::function<void(const std::string&)> warn_;
+  bool fresh_;
+  std::string asked_by_;
 };
 
 [[nodiscard]] nlohmann::json to_json(const TrialAnswer& answer);

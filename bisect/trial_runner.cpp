@@ -1,7 +1,6 @@
 #include "bisect/trial_runner.h"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <map>
@@ -9,13 +8,17 @@
 
 #include "bisect/build.h"
 #include "bisect/checkout.h"
+#include "bisect/git_bisect.h"
 #include "bisect/inputs.h"
-#include "bisect/toolchain.h"
+#include "bisect/json_bytes.h"
+#include "bisect/trial_folder.h"
+#include "bisect/trial_key.h"
 #include "replay/player/command.h"
 #include "replay/player/sessions.h"
 #include "replay/run/error.h"
 #include "replay/run/printable.h"
 #include "replay/run/run_reader.h"
+#include "replay/run/strict_json.h"
 #include "replay/view/places.h"
 #include "replay/view/view.h"
 
@@ -23,45 +26,6 @@ namespace samestep {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A revision cannot be blamed for a disk that is full.
-void refuse_a_full_disk(const fs::path& folder) {
-  constexpr std::uint64_t least = std::uint64_t{8} << 20;
-  struct statvfs info {};
-  if (::statvfs(folder.c_str(), &info) != 0) return;
-  if (static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize < least)
-    throw BrokenInput(
-        fmt::format("The disk of {}, where trials are made, is full: make room and start again.", folder.string()));
-}
-
-// The tensors of a step that differs are for a single replay; of many trials they would fill the disk.
-void remove_dumps(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> dumps;
-  for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    if (entry->path().extension() == ".safetensors") dumps.push_back(entry->path());
-  for (const fs::path& dump : dumps) fs::remove(dump, error);
-}
-
-void add_paths(std::vector<fs::path>& paths, const nlohmann::json& files) {
-  if (!files.is_array()) return;
-  for (const auto& file : files) {
-    if (!file.is_object() || !file.contains("path") || !file["path"].is_string()) continue;
-    const fs::path path = file["path"].get<std::string>();
-    if (path.is_absolute() && path.native().find('\0') == std::string::npos) paths.push_back(path);
-  }
-}
-
-// Files that the recording took: data, program, libraries, modules.
-std::vector<fs::path> recorded_inputs(const nlohmann::json& what) {
-  std::vector<fs::path> paths;
-  if (!what.is_object()) return paths;
-  add_paths(paths, what.value("files", nlohmann::json()));
-  const nlohmann::json reads = what.value("reads", nlohmann::json());
-  if (reads.is_object()) add_paths(paths, reads.value("files", nlohmann::json()));
-  return paths;
-}
 
 std::string first_sentence(const Verdict& verdict) {
   return verdict.evidence.empty() ? "" : printable(verdict.evidence.front());
@@ -74,10 +38,17 @@ TrialAnswer trial_answer_of(const ReplayAnswer& replayed) {
   TrialAnswer answer;
   answer.why = first_sentence(verdict);
   answer.steps_replayed = replayed.steps_run;
-  if (replayed.untestable) return answer;
+  if (replayed.untestable) {
+    if (verdict.evidence.size() > 1)
+      answer.why += "; " + printable(verdict.evidence.back());  // the program's last words
+    return answer;
+  }
   if (verdict.outcome == Outcome::tampered) throw TamperedInput(answer.why);
   if (verdict.outcome == Outcome::flaky) answer.outcome = TrialOutcome::flaky;
-  if (verdict.outcome == Outcome::same) answer.outcome = TrialOutcome::same;
+  if (verdict.outcome == Outcome::same) {
+    answer.outcome = TrialOutcome::same;
+    answer.why.clear();  // evidence of a replay that is the same says in spite of what
+  }
   if (verdict.outcome != Outcome::diverged || !verdict.step) return answer;
   answer.outcome = TrialOutcome::diverged;
   answer.step = verdict.step;
@@ -86,20 +57,23 @@ TrialAnswer trial_answer_of(const ReplayAnswer& replayed) {
   return answer;
 }
 
+bool holds_for_long(const ReplayAnswer& replayed) {
+  // On a machine that is less busy it may be within its limits.
+  if (replayed.passed_limit) return false;
+  // Bits of another machine or other settings: another day they may be comparable, under this key.
+  return replayed.untestable || replayed.verdict.outcome != Outcome::incomparable;
+}
+
 struct TrialRunner::State {
-  struct Tried {
-    TrialAnswer answer;
-    bool holds = true;  // as long as its inputs stay
-  };
   State(const Repository& of, TrialSettings given)
       : repository(of),
         settings(std::move(given)),
         recording(settings.replay.run, settings.replay.rank),
-        cache(settings.cache, settings.replay.say),
+        cache(settings.cache, settings.replay.say, settings.fresh, settings.asked_by),
         window(whole_run(recording)),
         what(recording.end_step() > recording.first_step() ? session_at(recording, recording.first_step())
                                                            : recording.manifest().what),
-        views(!settings.worktrees && allows_views()) {}
+        views(!settings.worktrees && (settings.views_needed || allows_views())) {}
 
   [[nodiscard]] bool allows_views() const;
   [[nodiscard]] fs::path recorded_folder() const;
@@ -119,7 +93,7 @@ struct TrialRunner::State {
   TrialWindow window;
   nlohmann::json what;  // of the recorded session
   bool views;
-  std::map<std::string, std::uint64_t> asked;  // how often, by commit
+  std::map<std::string, std::uint64_t> asked;  // how often, by tree
   std::uint64_t made = 0;                      // the last folder's number
 };
 
@@ -139,17 +113,8 @@ bool TrialRunner::State::allows_views() const {
   }
 }
 
-// In this checkout: where the run was recorded in another clone, at the same place of this one.
 fs::path TrialRunner::State::recorded_folder() const {
-  if (settings.replay.cwd) return fs::absolute(*settings.replay.cwd);
-  const auto text = [](const nlohmann::json& object, const char* key) {
-    return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
-  };
-  const fs::path cwd = text(what, "cwd");
-  const fs::path top = text(what.is_object() ? what.value("revision", nlohmann::json()) : nlohmann::json(), "top");
-  if (cwd.empty()) return repository.root();
-  if (top.empty() || !is_in(cwd, top)) return cwd;
-  return (repository.root() / cwd.lexically_relative(top)).lexically_normal();
+  return settings.replay.cwd ? fs::absolute(*settings.replay.cwd) : folder_in_checkout(repository, what);
 }
 
 std::set<fs::path> TrialRunner::State::tracked_files(const std::string& commit) const {
@@ -167,30 +132,17 @@ std::vector<fs::path> TrialRunner::State::untracked_inputs(const std::set<fs::pa
 // Whatever decides an answer. A commit counts by its tree: its message trains nothing.
 nlohmann::json TrialRunner::State::key_of(const std::string& commit, std::uint64_t sample, const Inputs& inputs) const {
   const ReplayOptions& replaying = settings.replay;
-  const auto limits = [](const Limits& limit) { return nlohmann::json{limit.time.count(), limit.memory}; };
-  std::vector<std::string> links;
-  for (const fs::path& link : settings.links) links.push_back(link.string());
-  return {{"tree", repository.tree(commit)},
-          {"sample", sample},
-          {"run", manifest_digest(replaying.run)},
-          {"rank", replaying.rank},
-          {"from", window.from},
-          {"to", window.to},
-          {"whole", settings.whole},
-          {"folder", recorded_folder().string()},
-          {"command", replaying.command},
-          {"build", settings.build},
-          {"limits", {limits(settings.build_limits), limits(replaying.limits)}},
-          {"set", replaying.set},
-          {"ignore_environment", replaying.ignore_environment},
-          {"network", replaying.network},
-          {"jump", replaying.jump},
-          {"pins", replaying.pins},
-          {"views", views},
-          {"links", links},
-          {"environment", environment_digest(what)},
-          {"toolchain", toolchain_digest(settings.build, replaying.command)},
-          {"inputs", inputs.digest().hex()}};
+  nlohmann::json key =
+      to_json(TrialKey{replaying, settings.build, settings.build_limits, window, what, sample, settings.machines});
+  key["tree"] = repository.tree(commit);
+  key["whole"] = settings.whole;
+  key["folder"] = bytes_to_json(recorded_folder().native());
+  key["jump"] = replaying.jump;
+  key["pins"] = replaying.pins;
+  key["views"] = views;
+  key["links"] = bytes_to_json(settings.links);
+  key["inputs"] = inputs.digest().hex();
+  return key;
 }
 
 ReplayOptions TrialRunner::State::options_for(const fs::path& own) const {
@@ -205,29 +157,12 @@ ReplayOptions TrialRunner::State::options_for(const fs::path& own) const {
   return options;
 }
 
-// Those of an earlier bisect stay.
 fs::path TrialRunner::State::new_folder(const std::string& commit) {
-  std::error_code error;
-  fs::create_directories(settings.folder, error);
-  while (!error) {
-    fs::path own = settings.folder / fmt::format("{:03}-{}", ++made, commit.substr(0, 12));
-    if (fs::create_directory(own, error)) return own;
-  }
-  throw BrokenInput(fmt::format("Creating a folder in {} failed: {}.", settings.folder.string(), error.message()));
+  return new_trial_folder(settings.folder, commit.substr(0, 12), made);
 }
 
 ReplayAnswer TrialRunner::State::replay_in_view(const std::string& commit, ReplayOptions options, const fs::path& own) {
-  for (fs::path& folder : folders_of(repository)) options.view.push_back(std::move(folder));
-  int asked_to_stop = 0;
-  options.prepare = [&](View& view) {
-    const Prepared prepared = prepare(view, repository, commit, settings.build, settings.build_limits, own);
-    asked_to_stop = prepared.asked_to_stop;
-    if (!prepared.why.empty()) refuse_a_full_disk(view.storage());
-    return prepared.asked_to_stop != 0 ? std::string("it was interrupted") : prepared.why;
-  };
-  ReplayAnswer answer = replay(options);
-  if (asked_to_stop != 0) answer.asked_to_stop = asked_to_stop;
-  return answer;
+  return replay_revision(std::move(options), repository, commit, settings.build, settings.build_limits, own);
 }
 
 ReplayAnswer TrialRunner::State::replay_in_worktree(const std::string& commit, ReplayOptions options,
@@ -240,6 +175,7 @@ ReplayAnswer TrialRunner::State::replay_in_worktree(const std::string& commit, R
   if (!settings.build.empty()) {
     Prepared prepared = build_in(nullptr, worktree.root(), settings.build, settings.build_limits, own / "build.txt");
     answer.asked_to_stop = prepared.asked_to_stop;
+    answer.passed_limit = prepared.passed_limit;
     answer.untestable = !prepared.why.empty();
     if (answer.untestable) answer.verdict.evidence.push_back(std::move(prepared.why));
     if (answer.untestable || answer.asked_to_stop != 0) return answer;
@@ -247,8 +183,7 @@ ReplayAnswer TrialRunner::State::replay_in_worktree(const std::string& commit, R
   return replay(options);
 }
 
-TrialRunner::State::Tried TrialRunner::State::try_once(const std::string& commit, ReplayOptions options,
-                                                       const fs::path& own) {
+TrialRunner::Tried TrialRunner::State::try_once(const std::string& commit, ReplayOptions options, const fs::path& own) {
   const std::set<fs::path> tracked = tracked_files(commit);
   std::vector<fs::path> watched = untracked_inputs(tracked);
   if (views)
@@ -263,7 +198,7 @@ TrialRunner::State::Tried TrialRunner::State::try_once(const std::string& commit
   if (answer.outcome == TrialOutcome::untestable) refuse_a_full_disk(own);
   if (settings.whole && replayed.chain) answer.behaviour = replayed.chain->hex();
   const auto changed = inputs.changed();
-  if (changed.empty()) return {std::move(answer), true};
+  if (changed.empty()) return {std::move(answer), holds_for_long(replayed)};
   TrialAnswer nothing;
   nothing.steps_replayed = answer.steps_replayed;
   nothing.why = fmt::format("{} changed while the trial ran", printable(changed.front().string()));
@@ -289,25 +224,34 @@ bool TrialRunner::in_views() const {
   return state_->views;
 }
 
-TrialAnswer TrialRunner::ask(const std::string& commit) {
+nlohmann::json TrialRunner::key_of(const std::string& commit, std::uint64_t sample) const {
   const Inputs inputs(state_->untracked_inputs(state_->tracked_files(commit)));
-  const nlohmann::json key = state_->key_of(commit, state_->asked[commit]++, inputs);
-  if (auto known = state_->cache.find(key)) return std::move(*known);
-  const fs::path own = state_->new_folder(commit);
-  State::Tried tried = state_->try_once(commit, state_->options_for(own), own);
-  if (tried.holds) state_->cache.keep(key, tried.answer);
-  return std::move(tried.answer);
+  return nlohmann::json::parse(json_dump(state_->key_of(commit, sample, inputs)));  // as it comes back from a file
 }
 
-TrialAnswer TrialRunner::ask_and_save(const std::string& commit, const fs::path& save) {
-  const fs::path own = state_->new_folder(commit);
+bool TrialRunner::has_inputs_of(const std::string& commit, const nlohmann::json& key) const {
+  const Inputs now(state_->untracked_inputs(state_->tracked_files(commit)));
+  return key.is_object() && key.value("inputs", nlohmann::json()) == now.digest().hex();
+}
+
+fs::path TrialRunner::new_folder(const std::string& commit) {
+  return state_->new_folder(commit);
+}
+
+TrialRunner::Tried TrialRunner::make(const std::string& commit, const fs::path& own,
+                                     const std::optional<fs::path>& save) {
   ReplayOptions options = state_->options_for(own);
-  const TrialWindow whole = whole_run(state_->recording);
-  options.from = whole.from;
-  options.to = whole.to;
-  options.keep_going = true;
   options.save = save;
-  return state_->try_once(commit, std::move(options), own).answer;
+  options.keep_going = options.keep_going || save;
+  return state_->try_once(commit, std::move(options), own);
+}
+
+TrialAnswer TrialRunner::ask(const std::string& commit) {
+  const nlohmann::json key = key_of(commit, state_->asked[state_->repository.tree(commit)]++);
+  if (auto known = state_->cache.find(key)) return std::move(*known);
+  Tried tried = make(commit, new_folder(commit));
+  if (tried.holds) state_->cache.keep(key, tried.answer);
+  return std::move(tried.answer);
 }
 
 }  // namespace samestep

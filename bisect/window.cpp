@@ -1,6 +1,9 @@
 #include "bisect/window.h"
 
 #include <algorithm>
+#include <set>
+
+#include "replay/player/plan.h"
 
 namespace samestep {
 
@@ -14,6 +17,21 @@ TrialWindow window_around(const RunReader& recording, std::uint64_t step) {
   const AnchorEntry* anchor = recording.anchor_before(step);
   const std::uint64_t from = anchor == nullptr ? recording.first_step() : anchor->step;
   return {std::max(from, recording.first_step()), step + 1};
+}
+
+std::vector<std::uint64_t> window_starts(const RunReader& recording, const ReplayOptions& options, bool in_views) {
+  std::set<std::uint64_t> starts{recording.first_step()};
+  if (recording.end_step() == recording.first_step()) return {starts.begin(), starts.end()};
+  for (const AnchorEntry& anchor : recording.manifest().anchors) {
+    if (!recording.is_in_line(anchor) || anchor.step >= recording.end_step() || anchor.step < recording.first_step())
+      continue;
+    ReplayOptions from_there = options;
+    from_there.from = anchor.step;
+    from_there.to = recording.end_step();
+    const Plan plan = plan_replay(recording, from_there);
+    if (plan.anchor && (in_views || !plan.fast_forward)) starts.insert(anchor.step);
+  }
+  return {starts.begin(), starts.end()};
 }
 
 }  // namespace samestep

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "replay/player/player.h"
 #include "replay/run/run_reader.h"
 
 namespace samestep {
@@ -22,5 +24,11 @@ struct TrialWindow {
 // revision that parts elsewhere alone is the same here. `step` beyond the recording means that it ended too late: its
 // last step.
 [[nodiscard]] TrialWindow window_around(const RunReader& recording, std::uint64_t step);
+
+// Where a window may begin without that all before it is computed: the first step and the anchors that a replay with
+// these options can start from, rising. The first step alone for a program that no replay brings to an anchor, or,
+// without a view, only by computing its way there.
+[[nodiscard]] std::vector<std::uint64_t> window_starts(const RunReader& recording, const ReplayOptions& options,
+                                                       bool in_views);
 
 }  // namespace samestep

@@ -24,22 +24,34 @@ std::vector<const CLI::App*> verbs_of(const CLI::App& app) {
 
 std::string names_of(const std::vector<const CLI::App*>& verbs) {
   std::vector<std::string> names;
-  for (const CLI::App* verb : verbs) names.push_back(verb->get_name());
+  for (const CLI::App* verb : verbs)
+    if (!verb->get_group().empty()) names.push_back(verb->get_name());  // without: for the program itself
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-std::optional<std::string> mistake_in_option(const CLI::App& verb, const std::string& word, const std::string& next) {
+// "--name", "--name=value", "-n", "-nvalue".
+struct Written {
+  std::string name;
+  std::optional<std::string> value;
+};
+
+Written as_written(const std::string& word) {
+  if (!word.starts_with("--") && word.size() > 2) return {word.substr(0, 2), word.substr(2)};
   const std::size_t equals = word.find('=');
-  const std::string name = word.substr(0, equals);
+  if (equals == std::string::npos) return {word, std::nullopt};
+  return {word.substr(0, equals), word.substr(equals + 1)};
+}
+
+std::optional<std::string> mistake_in_option(const CLI::App& verb, const std::string& word, const std::string& next) {
+  const auto [name, value] = as_written(word);
   const CLI::Option* option = verb.get_option_no_throw(name);
   if (option == nullptr) {
     const bool runs_a_command = verb.get_option_no_throw("COMMAND") != nullptr;
-    return fmt::format("{} has no option {}{}", verb.get_name(), name,
+    return fmt::format("{} has no option {}{}", verb.get_name(), word.substr(0, word.find('=')),
                        runs_a_command ? "; the program to run, with options of its own, goes after --" : "");
   }
-  const std::string value = equals == std::string::npos ? next : word.substr(equals + 1);
-  if (option->get_expected_min() > 0 && is_negative(value))
-    return fmt::format("{} takes a number from 0 on, not {}", name, value);
+  if (option->get_expected_min() > 0 && is_negative(value.value_or(next)))
+    return fmt::format("{} takes a number from 0 on, not {}", name, value.value_or(next));
   return std::nullopt;
 }
 
@@ -56,6 +68,12 @@ bool asks_for_json(std::span<const std::string> words) {
   return !words.empty() && words[0] != "record" && std::find(words.begin(), end, "--json") != end;
 }
 
+bool asks_for_git_bisect(std::span<const std::string> words) {
+  const auto end = std::ranges::find(words, "--");
+  return std::any_of(words.begin(), end,
+                     [](const std::string& word) { return word.substr(0, word.find('=')) == git_bisect_flag; });
+}
+
 std::vector<std::string> with_places_filled(const CLI::App& app, std::vector<std::string> words) {
   const CLI::App* verb = words.empty() ? nullptr : verb_named(app, words[0]);
   const CLI::Option* run = verb == nullptr ? nullptr : verb->get_option_no_throw("RUN");
@@ -63,8 +81,9 @@ std::vector<std::string> with_places_filled(const CLI::App& app, std::vector<std
   if (run == nullptr || run->get_required() || dashes == words.end()) return words;
   for (auto word = words.begin() + 1; word < dashes; ++word) {
     if (!is_option(*word)) return words;
-    const CLI::Option* option = verb->get_option_no_throw(word->substr(0, word->find('=')));
-    const bool takes_next = option != nullptr && option->get_expected_min() > 0 && word->find('=') == std::string::npos;
+    const auto [name, value] = as_written(*word);
+    const CLI::Option* option = verb->get_option_no_throw(name);
+    const bool takes_next = option != nullptr && option->get_expected_min() > 0 && !value;
     if (takes_next) ++word;
   }
   words.insert(dashes, "");

@@ -19,5 +19,8 @@ namespace samestep::cli {
 [[nodiscard]] std::vector<std::string> with_places_filled(const CLI::App& app, std::vector<std::string> words);
 // True where a verb's answer was asked for as JSON.
 [[nodiscard]] bool asks_for_json(std::span<const std::string> words);
+// True where git is to read the exit code, also where the words are wrong otherwise.
+[[nodiscard]] bool asks_for_git_bisect(std::span<const std::string> words);
+inline constexpr const char* git_bisect_flag = "--git-bisect";
 
 }  // namespace samestep::cli

@@ -6,9 +6,11 @@
 #include <set>
 
 #include "cli/answer.h"
+#include "cli/junit_file.h"
 #include "cli/verbs.h"
 #include "replay/compare/environment.h"
 #include "replay/compare/search.h"
+#include "replay/doctor/tried_program.h"
 #include "replay/player/anchor_bytes.h"
 #include "replay/player/command.h"
 #include "replay/player/sessions.h"
@@ -18,7 +20,7 @@ namespace samestep::cli {
 namespace {
 
 struct DiffOptions {
-  std::string a, b;
+  std::string a, b, junit;
   bool json = false;
   bool ignore_environment = false;
 };
@@ -94,7 +96,7 @@ Verdict structure(const std::set<std::uint32_t>& a, const std::set<std::uint32_t
   return verdict;
 }
 
-int run_diff(const DiffOptions& options) {
+int run_diff(const DiffOptions& options, const WriteCases& write) {
   RunReader a(options.a), b(options.b);
   const std::set<std::uint32_t> ranks = ranks_of(a), others = ranks_of(b);
   Verdict verdict = diff_rank(options, a, b);
@@ -104,9 +106,11 @@ int run_diff(const DiffOptions& options) {
     if (Verdict next = diff_rank(options, next_a, next_b); more_telling(next, verdict)) verdict = std::move(next);
   }
   if (verdict.outcome == Outcome::same && ranks != others) verdict = structure(ranks, others);
+  for (std::string& sentence : unseeded_sources(a, b, verdict)) verdict.evidence.push_back(std::move(sentence));
   std::vector<std::string> again{"samestep", "diff", options.a, options.b};
   if (options.ignore_environment) again.emplace_back("--ignore-environment");
   verdict.reproduce = shell_words(again);
+  write(junit_cases(verdict));
   return answer(verdict, options.json);
 }
 
@@ -122,7 +126,13 @@ void add_diff(CLI::App& app, int& exit_code) {
                  "call unequal bits `diverged` although settings, versions or hardware differ");
   verb->footer(footer("samestep diff samestep-runs/monday samestep-runs/tuesday",
                       "0 same, 1 diverged, 2 usage or I/O, 3 incomparable, 4 tampered"));
-  verb->callback([options, &exit_code] { exit_code = guarded(options->json, [&] { return run_diff(*options); }); });
+  add_junit(verb, options->junit);
+  verb->callback([options, &exit_code] {
+    exit_code = guarded(options->json, [&] {
+      return with_junit(options->junit, "samestep diff", options->a + " " + options->b,
+                        [&](const WriteCases& write) { return run_diff(*options, write); });
+    });
+  });
 }
 
 }  // namespace samestep::cli

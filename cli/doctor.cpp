@@ -7,7 +7,8 @@
 #include "cli/answer.h"
 #include "cli/verbs.h"
 #include "replay/doctor/findings.h"
-#include "replay/doctor/trial.h"
+#include "replay/doctor/tried_program.h"
+#include "replay/recorder/command_words.h"
 #include "replay/recorder/run_directory.h"
 #include "replay/run/printable.h"
 #include "replay/run/utc.h"
@@ -19,7 +20,7 @@ namespace fs = std::filesystem;
 
 struct DoctorArguments {
   std::vector<std::string> argv;
-  std::uint64_t steps = TrialOptions{}.steps;
+  std::uint64_t steps = TryOptions{}.steps;
   std::string save;
   bool json = false;
 };
@@ -28,15 +29,14 @@ void say(const std::string& line) {
   std::cerr << "samestep: " << printable(line) << std::endl;
 }
 
-Trial try_program(const DoctorArguments& arguments) {
-  TrialOptions options;
+TriedProgram try_program(const DoctorArguments& arguments) {
+  TryOptions options;
   options.argv = arguments.argv;
   options.cwd = fs::current_path();
   options.steps = arguments.steps;
   options.say = say;
   if (arguments.save.empty()) {
-    options.folder =
-        make_default_run(options.cwd, "doctor-" + fs::path(options.argv.front()).filename().string(), utc_now_ns());
+    options.folder = make_default_run(options.cwd, "doctor-" + program_name(options.argv), utc_now_ns());
   } else {
     make_named_run(arguments.save);
     options.folder = fs::absolute(arguments.save).lexically_normal();
@@ -46,7 +46,7 @@ Trial try_program(const DoctorArguments& arguments) {
   return try_twice(options);
 }
 
-nlohmann::json json_of(const std::vector<Finding>& list, const std::optional<Trial>& trial) {
+nlohmann::json json_of(const std::vector<Finding>& list, const std::optional<TriedProgram>& trial) {
   nlohmann::json json{{"findings", nlohmann::json::array()},
                       {"verdict", nullptr},
                       {"replay", nullptr},
@@ -61,10 +61,33 @@ nlohmann::json json_of(const std::vector<Finding>& list, const std::optional<Tri
   return json;
 }
 
-void show(const std::vector<Finding>& list, const std::optional<Trial>& trial) {
-  const bool bad = has_problem(list);
-  std::cout << (bad ? "this machine or environment makes recordings that cannot be reproduced\n"
-                    : "nothing here keeps recordings from being reproduced\n");
+// What the two recordings say against the program; empty where they say nothing against it.
+std::string against_the_program(const TriedProgram& trial) {
+  if (trial.untestable) return "the program does not start";
+  if (trial.recordings.size() < 2 || trial.verdict.outcome == Outcome::incomparable)
+    return "two recordings of this program cannot be compared";
+  switch (trial.verdict.outcome) {
+    case Outcome::same:
+      return "";
+    case Outcome::flaky:
+      return "this program does not repeat itself: two recordings of it differ, and so do replays";
+    default:
+      return "two recordings of this program differ";
+  }
+}
+
+// The worst of what was found, of the program and of what it runs on.
+std::string headline(const std::vector<Finding>& list, const std::optional<TriedProgram>& trial) {
+  const std::string program = trial ? against_the_program(*trial) : "";
+  if (!has_problem(list))
+    return program.empty() ? "nothing here keeps recordings from being reproduced"
+                           : program + "; nothing is wrong with the machine and the environment";
+  const std::string machine = "this machine or environment makes recordings that cannot be reproduced";
+  return program.empty() ? machine : program + "; and " + machine;
+}
+
+void show(const std::vector<Finding>& list, const std::optional<TriedProgram>& trial) {
+  std::cout << headline(list, trial) << '\n';
   for (const Finding& finding : list) std::cout << finding;
   if (trial) {
     std::cout << "two recordings of the program: " << trial->verdict;
@@ -73,7 +96,7 @@ void show(const std::vector<Finding>& list, const std::optional<Trial>& trial) {
   std::cout << std::flush;
 }
 
-int exit_code_of(const std::vector<Finding>& list, const std::optional<Trial>& trial) {
+int exit_code_of(const std::vector<Finding>& list, const std::optional<TriedProgram>& trial) {
   if (trial && trial->untestable) return exit_untestable;
   const int program = trial ? exit_code(trial->verdict.outcome) : 0;
   return program != 0 ? program : has_problem(list) ? exit_code(Outcome::diverged) : 0;
@@ -81,7 +104,7 @@ int exit_code_of(const std::vector<Finding>& list, const std::optional<Trial>& t
 
 int run_doctor(const DoctorArguments& arguments) {
   const std::vector<Finding> list = findings(look(arguments.argv, fs::current_path()));
-  std::optional<Trial> trial;
+  std::optional<TriedProgram> trial;
   if (!arguments.argv.empty()) trial = try_program(arguments);
   if (arguments.json)
     print(json_of(list, trial));

@@ -6,6 +6,7 @@
 
 #include "cli/answer.h"
 #include "cli/plot.h"
+#include "cli/tensor_rows.h"
 #include "cli/verbs.h"
 #include "replay/player/command.h"
 #include "replay/run/printable.h"
@@ -108,56 +109,9 @@ nlohmann::json loss_json(const Points& points) {
   return losses;
 }
 
-// One row a tensor of the lane weights_out, with the statistics of the last step that has them.
-struct TensorRow {
-  std::string name;
-  std::string type;
-  const Statistics* statistics = nullptr;
-};
-
-std::optional<StepRecord> last_summarised(const RunReader& run) {
-  for (std::uint64_t step = run.end_step(); step-- > run.first_step();) {
-    if (summaries_due(step)) return run.record(step);
-  }
-  return std::nullopt;
-}
-
-std::string type_of(const Column& column) {
-  std::string text{name(column.dtype)};
-  if (!column.shape) return text;
-  text += " [";
-  for (std::size_t i = 0; i < column.shape->size(); ++i)
-    text += fmt::format("{}{}", i == 0 ? "" : ", ", (*column.shape)[i]);
-  return text + "]";
-}
-
-std::vector<TensorRow> tensor_rows(const RunReader& run, const std::optional<StepRecord>& record) {
-  std::vector<TensorRow> rows;
-  if (run.end_step() == run.first_step()) return rows;
-  const std::uint64_t step = record ? record->step : run.end_step() - 1;
-  const auto& columns = run.layout(step).of(Lane::weights_out);
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    TensorRow row{columns[i].name, type_of(columns[i]), nullptr};
-    if (record && i < record->of(Lane::weights_out).summaries.size()) {
-      row.statistics = &record->of(Lane::weights_out).summaries[i].statistics;
-    }
-    rows.push_back(row);
-  }
-  return rows;
-}
-
 nlohmann::json tensors_json(const RunReader& run) {
-  const auto record = last_summarised(run);
   auto tensors = nlohmann::json::array();
-  for (const TensorRow& row : tensor_rows(run, record)) {
-    nlohmann::json json{{"name", row.name}, {"type", row.type}};
-    if (row.statistics != nullptr) {
-      json["norm"] = row.statistics->norm;
-      json["max_abs"] = row.statistics->max_abs;
-      json["nonfinite"] = row.statistics->nonfinite;
-    }
-    tensors.push_back(json);
-  }
+  for (const TensorRow& row : tensor_rows(run)) tensors.push_back(to_json(row));
   return tensors;
 }
 
@@ -251,6 +205,10 @@ void print_overlaps(const RunReader& run) {
 
 void print_anchors(const RunReader& run) {
   const auto& anchors = run.manifest().anchors;
+  if (anchors.empty() && run.end_step() == run.first_step()) {
+    line("anchors   none");
+    return;
+  }
   if (anchors.empty()) {
     line("anchors   none: a replay starts from step {}", run.first_step());
     return;
@@ -292,16 +250,11 @@ void print_loss(const RunReader& run) {
 }
 
 void print_tensors(const RunReader& run) {
-  const auto record = last_summarised(run);
-  if (record) line("tensors after step {}", record->step);
-  for (const TensorRow& row : tensor_rows(run, record)) {
-    std::string text = fmt::format("  {:<44} {:<22}", row.name, row.type);
-    if (row.statistics != nullptr) {
-      text += fmt::format(" norm {:<11.5g} max {:<11.5g}", row.statistics->norm, row.statistics->max_abs);
-      if (row.statistics->nonfinite > 0) text += fmt::format(" {} not finite", row.statistics->nonfinite);
-    }
-    line("{}", text);
-  }
+  const std::vector<TensorRow> rows = tensor_rows(run);
+  std::optional<std::uint64_t> last;
+  for (const TensorRow& row : rows) last = std::max(last, row.step);
+  if (last) line("tensors after step {}", *last);
+  for (const TensorRow& row : rows) line("{}", text_of(row, last));
 }
 
 int run_inspect(const InspectOptions& options) {

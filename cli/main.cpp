@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bisect/git_bisect.h"
 #include "cli/answer.h"
 #include "cli/command_line.h"
 #include "cli/verbs.h"
@@ -38,6 +39,7 @@ void add_verbs(CLI::App& app, int& exit_code) {
   samestep::cli::add_doctor(app, exit_code);
   samestep::cli::add_resume_check(app, exit_code);
   samestep::cli::add_bisect(app, exit_code);
+  samestep::cli::add_trial(app, exit_code);
 }
 
 // One line for a wrong command line, and the object that was asked for.
@@ -61,21 +63,29 @@ int delivered(int exit_code) {
   return samestep::exit_usage;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  reserve_standard_streams();
+// The program's exit code. Help that git asked for is no answer about a revision.
+int run(const std::vector<std::string>& words) {
   CLI::App app{"Records a training run, replays it bit for bit, names where two runs part.", "samestep"};
   int exit_code = 0;
   add_verbs(app, exit_code);
-  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (const auto mistake = samestep::cli::mistake_in(app, words)) return refuse(*mistake, words, app);
   try {
     auto parsed = samestep::cli::with_places_filled(app, words);
     std::ranges::reverse(parsed);  // as CLI11 takes them
     app.parse(std::move(parsed));
   } catch (const CLI::ParseError& error) {
-    return error.get_exit_code() == 0 ? app.exit(error) : refuse(error.what(), words, app);
+    if (error.get_exit_code() != 0) return refuse(error.what(), words, app);
+    (void)app.exit(error);
+    return samestep::cli::asks_for_git_bisect(words) ? samestep::exit_ends_git_bisect : 0;
   }
   return delivered(exit_code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  reserve_standard_streams();
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  const int exit_code = run(words);
+  return samestep::cli::asks_for_git_bisect(words) ? samestep::git_bisect_code(exit_code) : exit_code;
 }

@@ -1,15 +1,13 @@
 #include "cli/plot.h"
 
 #include <fmt/format.h>
-#include <langinfo.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <clocale>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
+
+#include "cli/terminal.h"
 
 namespace samestep::cli {
 namespace {
@@ -117,11 +115,9 @@ std::string x_axis(const Bounds& bounds, std::size_t columns, bool unicode) {
 
 PlotSize terminal_size() {
   PlotSize size;
-  winsize window{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0) size.columns = window.ws_col;
+  if (const std::size_t columns = terminal_columns(STDOUT_FILENO); columns > 0) size.columns = columns;
   size.columns = std::clamp<std::size_t>(size.columns, 40, 160);
-  std::setlocale(LC_CTYPE, "");
-  size.unicode = std::strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+  size.unicode = is_utf8_locale();
   return size;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/answer.h"
 #include "cli/verbs.h"
 #include "replay/player/command.h"
+#include "replay/recorder/command_words.h"
 #include "replay/recorder/provenance.h"
 #include "replay/recorder/record.h"
 #include "replay/recorder/run_directory.h"
@@ -74,7 +75,7 @@ void write_json(std::ofstream& out, const nlohmann::json& json) {
 int record_with_json(RecordOptions& options, const std::string& file) {
   std::ofstream out = open_json(file);
   try {
-    if (options.run.empty()) options.run = make_default_run(options.cwd, options.argv.front(), utc_now_ns());
+    if (options.run.empty()) options.run = make_default_run(options.cwd, program_name(options.argv), utc_now_ns());
     const std::filesystem::path path = std::filesystem::absolute(options.run).lexically_normal();
     const int code = record(options);
     write_json(out, summary(path, code));

@@ -4,7 +4,10 @@
 
 #include <iostream>
 
+#include "bisect/git_bisect.h"
 #include "cli/answer.h"
+#include "cli/command_line.h"
+#include "cli/junit_file.h"
 #include "cli/verbs.h"
 #include "replay/player/player.h"
 #include "replay/run/error.h"
@@ -15,9 +18,10 @@ namespace {
 
 struct ReplayArguments {
   ReplayOptions options;
-  std::string run, save, cwd, keep_output;
+  std::string run, save, cwd, keep_output, junit;
   std::vector<std::string> set, view, show, pin;
   std::uint64_t from = 0, to = 0;
+  bool git_bisect = false;
   bool json = false;
 };
 
@@ -39,7 +43,7 @@ void take_pinned_lanes(ReplayArguments& arguments) {
   }
 }
 
-int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
+int run_replay(ReplayArguments& arguments, const CLI::App& verb, const WriteCases& write) {
   ReplayOptions& options = arguments.options;
   options.run = arguments.run;
   if (verb.count("--from") > 0) options.from = arguments.from;
@@ -56,9 +60,11 @@ int run_replay(ReplayArguments& arguments, const CLI::App& verb) {
   if (::isatty(STDERR_FILENO) != 0) {
     options.progress = [](const std::string& text) { std::cerr << "\r\033[K" << text << std::flush; };
   }
+  if (arguments.git_bisect) replay_in_checkout(options);
   const ReplayAnswer result = replay(options);
+  write(junit_cases(result.verdict, result.untestable));
   (void)answer(result.verdict, arguments.json);
-  return exit_code(result);
+  return arguments.git_bisect && result.asked_to_stop != 0 ? 128 + result.asked_to_stop : exit_code(result);
 }
 
 void add_view_options(CLI::App* verb, ReplayArguments& arguments) {
@@ -100,7 +106,12 @@ void add_options(CLI::App* verb, ReplayArguments& arguments) {
       ->allow_extra_args(false);
   verb->add_flag("--ignore-environment", options.ignore_environment,
                  "call unequal bits `diverged` although settings, versions or hardware differ");
+  verb->add_flag(
+      git_bisect_flag, arguments.git_bisect,
+      "answer for `git bisect run`: the revision in the checkout around the current folder, by the exit codes "
+      "that git takes");
   verb->add_flag("--json", arguments.json, "one JSON object on standard output");
+  add_junit(verb, arguments.junit);
   verb->add_option("COMMAND", options.command, "after --: the program to run (default: the recorded command)");
 }
 
@@ -110,11 +121,18 @@ void add_replay(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<ReplayArguments>();
   CLI::App* verb = app.add_subcommand("replay", "Run recorded steps again and compare them bit for bit");
   add_options(verb, *arguments);
-  verb->footer(footer("samestep replay samestep-runs/monday --from 120 --to 200",
-                      "0 same, 1 diverged, 2 usage or I/O, 3 flaky or incomparable, 4 tampered,\n"
-                      "  125 untestable: the program does not start"));
+  verb->footer(
+      footer("samestep replay samestep-runs/monday --from 120 --to 200\n"
+             "  git bisect run samestep replay --git-bisect samestep-runs/monday",
+             "0 same, 1 diverged, 2 usage or I/O, 3 flaky or incomparable, 4 tampered,\n"
+             "  125 untestable: the program does not start;\n"
+             "  --git-bisect: 0 same, 1 diverged, 125 untestable, flaky or incomparable, 128 everything else,\n"
+             "  which ends the bisect"));
   verb->callback([arguments, verb, &exit_code] {
-    exit_code = guarded(arguments->json, [&] { return run_replay(*arguments, *verb); });
+    exit_code = guarded(arguments->json, [&] {
+      return with_junit(arguments->junit, "samestep replay", arguments->run,
+                        [&](const WriteCases& write) { return run_replay(*arguments, *verb, write); });
+    });
   });
 }
 

@@ -14,5 +14,6 @@ void add_inspect(CLI::App& app, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
 void add_bisect(CLI::App& app, int& exit_code);
 void add_resume_check(CLI::App& app, int& exit_code);
+void add_trial(CLI::App& app, int& exit_code);  // a worker of `bisect`; no help lists it
 
 }  // namespace samestep::cli

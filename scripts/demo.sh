@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Sets up everything, then: trains a GPT on real text while recording it, replays the middle of the run bit for bit, and
-# shows that a run with one changed bit is refused. Takes about two minutes after the set-up.
+# shows that a run with one changed bit is refused; then finds, in the history of a PyTorch script, the commit that
+# changed its training. Takes about three minutes after the set-up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ $# -eq 0 ] || { sed -n '2,3s/^# //p' "$0"; exit 2; }
+[ $# -eq 0 ] || { sed -n '2,4s/^# //p' "$0"; exit 2; }
 scripts/setup.sh
 PATH=$PWD/.venv/bin:$PATH
 runs=samestep-runs/demo-$(date -u +%Y%m%dT%H%M%SZ)
@@ -40,4 +41,18 @@ step "4. Change one bit of one weight in that anchor" python scripts/flip_bit.py
 replay=(samestep replay "$runs-edited" "${in_place[@]}" --from 120 --to 200)
 step "5. The edited run is refused, and says what was changed" "${replay[@]}"
 expect 4 "${replay[@]}"
-printf '\nThe runs are kept in %s and %s.\n' "$runs" "$runs-edited"
+
+history=$runs-history
+.venv/bin/python scripts/demo_history.py "$history"
+git -C "$history" checkout --quiet v1.0
+record=(samestep record --run "$PWD/$runs-v1.0" -- python train.py)
+step "6. Record version 1.0 of a PyTorch script, in a repository of seven commits" "${record[@]}"
+(cd "$history" && expect 0 "${record[@]}")
+git -C "$history" checkout --quiet main
+
+bisect=(samestep bisect "$runs-v1.0" -j 2 --repo "$history" --folder "$runs-bisect" "${in_place[@]}" --good v1.0 --bad main)
+step "7. Which commit changed the training?" "${bisect[@]}"
+expect 0 "${bisect[@]}"
+grep -q "^# first divergent commit: .* Name the optimizer's options" "$runs-bisect/bisect.log" ||
+  { echo "demo: another commit was named" >&2; exit 1; }
+printf '\nThe runs are kept in %s, %s and %s.\n' "$runs" "$runs-edited" "$runs-v1.0"

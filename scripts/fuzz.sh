@@ -8,7 +8,7 @@ seconds=${1:-60}
 shift || true
 command -v clang++-14 >/dev/null || { echo "fuzz: clang++-14 is missing. Install it with: apt-get install clang-14" >&2; exit 2; }
 cmake --preset fuzz >/dev/null
-targets=(distribution_fuzz frame_fuzz manifest_fuzz record_fuzz safetensors_fuzz)
+targets=(distribution_fuzz frame_fuzz manifest_fuzz record_fuzz safetensors_fuzz transcript_fuzz)
 [ $# -gt 0 ] && targets=("$@")
 cmake --build --preset fuzz -j "${SAMESTEP_JOBS:-2}" --target fuzz_seeds "${targets[@]}" | tail -n 1
 bin=build/fuzz/tests/fuzz

@@ -66,6 +66,9 @@ fi
 install_locked() {  # NAME STAMP: the closure in scripts/requirements-NAME.txt, every file by its digest
   "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
     --progress-bar off -q -r "scripts/requirements-$1.txt" || stop "pip could not install scripts/requirements-$1.txt"
+  # Where PYTHONDONTWRITEBYTECODE is set pip leaves no byte code, and every later process would compile torch anew.
+  # (-x: torch carries a test file in a newer Python's syntax.)
+  "$venv/bin/python" -m compileall -q -j 2 -x '/testing/_internal/' "$venv/lib" || stop "$venv/lib could not be byte-compiled"
   echo "$2" >"$venv/.stamp-$1"
 }
 [ -x "$venv/bin/python" ] || python3.11 -m venv "$venv"

@@ -64,6 +64,12 @@ class PythonRecording : public torch::CustomClassHolder {
     return static_cast<std::int64_t>(optimizers_.size()) - 1;
   }
 
+  // The optimizer is no more. Its number goes to another of its class, or to nobody.
+  void renew_optimizer(std::int64_t optimizer) {
+    of(optimizer) = HandedOptimizer(of(optimizer).class_name());
+    if (recording_ != nullptr) recording_->optimizers_changed();
+  }
+
   void hand_groups(std::int64_t optimizer, std::vector<Tensors> groups) {
     of(optimizer).hand_groups(std::move(groups));
   }
@@ -165,6 +171,15 @@ class PythonRecording : public torch::CustomClassHolder {
     const at::NoGradGuard no_grad;
     recording_->fast_forwarding() ? give(tensor) : note(tensor);
   }
+
+  // The hooks have failed: the log says why, and ends. False where there is none yet.
+  bool give_up(const std::string& why) {
+    if (!live()) return false;
+    recording_->give_up(why);
+    return true;
+  }
+  // Where the replay has put in the anchor's generators because they are pinned: restored_generators() holds Python's.
+  bool rng_given() const { return live() && recording_->rng_given(); }
 
   // It cannot be brought to the anchor: the replay is told, and this process ends.
   void refuse_forward(const std::string& why) {
@@ -348,6 +363,9 @@ TORCH_LIBRARY(samestep, library) {
       .def("restored_options", &PythonRecording::restored_options)
       .def("restored_generators",
            [](const c10::intrusive_ptr<PythonRecording>&) { return PythonRecording::restored_generators(); })
+      .def("renew_optimizer", &PythonRecording::renew_optimizer)
+      .def("give_up", &PythonRecording::give_up)
+      .def("rng_given", &PythonRecording::rng_given)
       .def("hand_kept", &PythonRecording::hand_kept)
       .def("restored_kept", &PythonRecording::restored_kept)
       .def("restored_state", &PythonRecording::restored_state)

@@ -5,7 +5,7 @@ import sys
 names = set()  # of state()
 _optimizers = []  # as torch.optim's have it, or a stand-in
 _given = []  # the objects that the program gave, place for place
-_known_modules = []
+inside_step = False  # within a `with samestep.step()`
 
 
 class StandIn:
@@ -43,7 +43,6 @@ def optimizers_for(modules, given):
             found.append(StandIn(one, [p for module in modules for p in module.parameters() if p.requires_grad]))
         else:
             raise TypeError(f"samestep.attach: an optimizer has a method step(); a {type(one).__name__} has none")
-    _known_modules.extend(modules)
     _given.extend(listed(given))
     _optimizers.extend(found)
     return list(zip(listed(given), found))
@@ -63,7 +62,7 @@ def _watched(moments, plain_step, optimizer):
     def step(*args, **kwargs):
         if not moments.on():
             return plain_step(*args, **kwargs)
-        return moments.update(lambda _, *a, **k: plain_step(*a, **k), optimizer, args, kwargs)
+        return moments.updates.make(lambda _, *a, **k: plain_step(*a, **k), optimizer, args, kwargs)
 
     return step
 

@@ -34,7 +34,7 @@ class batches:  # noqa: N801 - reads as a function: for batch in samestep.batche
         return batch
 
     def _begin_epoch(self):
-        self._began = _states(self._loader)
+        self._began = states(self._loader)
         self.epoch, self.consumed = self.epoch + 1, 0
         self._iterator = iter(self._loader)
 
@@ -44,7 +44,7 @@ class batches:  # noqa: N801 - reads as a function: for batch in samestep.batche
     def _go_to(self, where):
         if where["began"] is None:
             return
-        _put_states(self._loader, where["began"])
+        put_states(self._loader, where["began"])
         self.epoch = where["epoch"] - 1
         self._begin_epoch()
         for _ in range(where["consumed"]):
@@ -61,15 +61,16 @@ def _own_generators(loader):
     return found
 
 
-def _states(loader):
+def states(loader):
+    """Of the shared generators on the CPU, and of the loader's own."""
     torch = sys.modules["torch"]
     shared = {name: read() for name, module, read in _entropy.SHARED_GENERATORS if module in sys.modules}
     return {"torch": torch.get_rng_state(), "shared": shared, "own": [g.get_state() for g in _own_generators(loader)]}
 
 
-def _put_states(loader, states):
-    sys.modules["torch"].set_rng_state(states["torch"])
-    for name, state in states["shared"].items():
+def put_states(loader, kept):
+    sys.modules["torch"].set_rng_state(kept["torch"])
+    for name, state in kept["shared"].items():
         _entropy.set_generator(name, state)
-    for generator, state in zip(_own_generators(loader), states["own"]):
+    for generator, state in zip(_own_generators(loader), kept["own"]):
         generator.set_state(state)

@@ -14,6 +14,7 @@ import sys
 import torch
 
 from samestep._tensors import plain, tensors_in
+from samestep._updates import Update
 
 _MOST_NODES = 200_000  # of an autograd graph that is walked
 _MOST_KEPT = 16  # tensors of the first step's batch
@@ -33,6 +34,7 @@ class ByHand:
         self._entry = None  # of the step that is going on
         self._parameters, self._before = [], []  # and copies of them as they were at F
         self._passed = False  # a backward pass has ended since
+        self._met = []  # leaves that a backward pass reached for the first time: parameters from the next step on
         # Of the first step, until the recording has begun:
         self._batch, self._generators, self._losses, self._gradients = [], None, [], []
 
@@ -80,8 +82,11 @@ class ByHand:
             return
         if self.begins():
             self._moments.forward_(self._moments.claim_yielded())
+            self._met += self._unknown(leaves_of(tensors))
         elif not self._parameters:
             self._meet(leaves_of(tensors))
+        else:
+            self._add(self._unknown(leaves_of(tensors)))
         if self._stand_in is None and self._parameters:
             self._losses += [plain(tensor).detach().clone() for tensor in tensors_in([tensors])]
 
@@ -114,13 +119,21 @@ class ByHand:
         self.given([self._moments.claim_yielded()])
         self._moments.roots.optimizers_changed()
 
+    def _unknown(self, leaves):
+        known = {id(leaf) for leaf in self._parameters + self._met}
+        return [leaf for leaf in leaves if id(leaf) not in known]
+
+    def _add(self, parameters):
+        self._parameters, self._before = self._parameters + parameters, self._before + _copies(parameters)
+        self._moments.roots.optimizers_changed()
+
     def _begin_recording(self):
         """The first step is over: reads it from what was kept, under the parameters and generators as they were."""
         parameters = self._parameters
         now, gradients, generators = _copies(parameters), [p.grad for p in parameters], _Generators()
         self._stand_in = HandWritten(self._in_module_order())
         self._moments.register(self._stand_in)
-        self._entry = self._moments.entry(self._stand_in)
+        self._entry = Update(self._stand_in)
         _put(parameters, self._before, self._gradients)
         self._generators.put()
         try:
@@ -139,7 +152,11 @@ class ByHand:
     def _end_step(self):
         self._before, self._passed = _copies(self._parameters), False
         self._moments.after_update(self._entry, False)
-        self._entry = self._moments.entry(self._stand_in)
+        if self._met:
+            self._add(self._met)
+            self._stand_in.param_groups[0]["params"] = self._stand_in.param_groups[0]["params"] + self._met
+            self._met = []
+        self._entry = Update(self._stand_in)
 
     def _in_module_order(self):
         mine, order = self.owned(), {}

@@ -21,21 +21,32 @@ SOCKET = os.environ.get(SOCKET_VARIABLE, "")  # now: a program may clear its env
 given_states = {}
 
 
+# What stands behind a Mersenne twister's words: version or position, whether a normal number is kept, and it.
+_REST, _REST_SIZE = "<i?d", 13
+
+
 def python_generator():
-    """The state of random's shared generator, as bytes."""
+    """The state of random's shared generator, as bytes; of one length, whatever the state."""
     import array
     import random
+    import struct
 
     version, numbers, gauss = random.getstate()
-    return array.array("I", numbers).tobytes() + repr((version, gauss)).encode()
+    return array.array("I", numbers).tobytes() + struct.pack(_REST, version, gauss is not None, gauss or 0.0)
 
 
 def numpy_generator():
-    """The state of numpy's shared generator, as bytes."""
+    """The state of numpy's shared generator, as bytes; of one length as long as it is the usual one."""
+    import json
+    import struct
+
     import numpy
 
-    kind, keys, position, has_gauss, cached = numpy.random.get_state()
-    return keys.tobytes() + repr((kind, int(position), int(has_gauss), float(cached))).encode()
+    state = numpy.random.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":  # numpy.random.set_bit_generator() put another in its place
+        return json.dumps(state, sort_keys=True, default=lambda array: array.tolist()).encode()
+    twister = state["state"]
+    return twister["key"].tobytes() + struct.pack(_REST, twister["pos"], state["has_gauss"], state["gauss"])
 
 
 # Name in the log, module that must be there, and how to read it.
@@ -45,18 +56,21 @@ SHARED_GENERATORS = (("python", "random", python_generator), ("numpy", "numpy", 
 def set_generator(name, state):
     """The reverse: `state` as one of the functions above gave it. Raises ValueError where it is not."""
     import array
-    import ast
+    import json
+    import struct
 
+    if name == "numpy" and state.startswith(b"{"):
+        return sys.modules["numpy"].random.set_state(json.loads(state))
     words = array.array("I")
     size = words.itemsize * (625 if name == "python" else 624)
+    if len(state) != size + _REST_SIZE:
+        raise ValueError(f"the state of {name}'s generator has {len(state)} bytes, not {size + _REST_SIZE}")
     words.frombytes(state[:size])
-    rest = ast.literal_eval(state[size:].decode())
+    first, has_gauss, gauss = struct.unpack(_REST, state[size:])
     if name == "python":
-        version, gauss = rest
-        sys.modules["random"].setstate((version, tuple(words), gauss))
+        sys.modules["random"].setstate((first, tuple(words), gauss if has_gauss else None))
     else:
-        kind, position, has_gauss, cached = rest
-        sys.modules["numpy"].random.set_state((kind, words, position, has_gauss, cached))
+        sys.modules["numpy"].random.set_state(("MT19937", words, first, int(has_gauss), gauss))
 
 
 class Entropy:
@@ -166,17 +180,25 @@ def _keep_packages_apart():
 
 
 def _give_to_secrets(entropy):
-    """numpy seeds everything unseeded through secrets.randbits, by the name it has when numpy is imported."""
     import secrets
 
-    secrets.randbits = lambda k: entropy.integer("randbits", k)
+    plain = secrets.randbits
+
+    def randbits(k):
+        return entropy.integer("randbits", k) if _is_own(sys._getframe(1).f_code.co_filename) else plain(k)
+
+    secrets.randbits = randbits
 
 
-def _give_to_numpy(seeds):
-    """The functions of the module; RandomState and the bit generators are classes of C."""
+def _give_to_numpy(entropy, seeds):
+    """What numpy seeds everything unseeded with, and the functions of the module that take a seed; RandomState and the bit
+    generators are classes of C."""
     import functools
 
     import numpy
+
+    numpy.random.bit_generator.randbits = lambda k: entropy.integer("randbits", k)
+    numpy.random.seed()  # the shared generator was seeded when the module was imported
 
     def noting(function, name, source):
         @functools.wraps(function)
@@ -216,19 +238,13 @@ def _give_to_the_program(entropy):
     plain = os.urandom
 
     def urandom(size):
-        return plain(size) if _is_python(sys._getframe(1).f_code.co_filename) else entropy.bytes("urandom", size)
+        return entropy.bytes("urandom", size) if _is_own(sys._getframe(1).f_code.co_filename) else plain(size)
 
     os.urandom = urandom
 
 
 _LIBRARY = os.path.dirname(os.__file__)
-_PACKAGES = os.path.join(_LIBRARY, "site-packages")
 _HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def _is_python(file):
-    """Whether code in `file` belongs to Python's own library."""
-    return file.startswith(_LIBRARY) and not file.startswith(_PACKAGES) or file.startswith("<frozen")
 
 
 def _is_own(file):
@@ -248,5 +264,5 @@ def install(after_import):
     _give_to_the_program(entropy)
     after_import("random", lambda: _give_to_random(entropy, seeds))
     after_import("secrets", lambda: _give_to_secrets(entropy))
-    after_import("numpy", lambda: _give_to_numpy(seeds))
+    after_import("numpy", lambda: _give_to_numpy(entropy, seeds))
     after_import("torch", lambda: _give_to_torch(entropy, seeds))

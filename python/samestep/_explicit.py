@@ -59,7 +59,8 @@ def _keep(name, get, put, only_jumps):
     if _moments() is not None:
         from samestep import _kept
 
-        _kept.forget_automatic(kind)
+        if kind is not None:
+            _kept.forget_automatic(kind)
         _kept.add(name, get, put, only_jumps)
 
 
@@ -116,15 +117,17 @@ class step:  # noqa: N801 - reads as a function: with samestep.step(...) as s
         self._moments, self._update, self._losses, self._skipped = None, None, [], False
 
     def __enter__(self):
+        if _attached.inside_step:
+            raise RuntimeError("samestep.step() inside of another one: a step ends before the next one begins")
+        _attached.inside_step = True
         self._moments = _moments()
         if self._moments is not None:
-            if self._moments.step is not None:
-                raise RuntimeError("samestep.step() inside of another one")
             self._moments.step = self
             self._moments.guarded(self._begin)
         return self
 
     def __exit__(self, kind, error, trace):
+        _attached.inside_step = False
         moments = self._moments
         if moments is None:
             return False
@@ -172,7 +175,9 @@ class step:  # noqa: N801 - reads as a function: with samestep.step(...) as s
             self._moments.forward_([tensor for tensor in tensors_in([self._batch])])
 
     def _begin_update(self):
-        self._update = self._moments.entry(self._optimizer)
+        from samestep._updates import Update
+
+        self._update = Update(self._optimizer)
         self._moments.before_update(self._update, False)
 
     def _commit(self):

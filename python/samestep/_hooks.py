@@ -4,11 +4,14 @@ It costs a step a few function calls, changes no value that the program sees, an
 """
 import atexit
 import functools
+import gc
 import sys
+import types
+import weakref
 
 import torch
 
-from samestep import _kept
+from samestep import _kept, _trainers
 from samestep._moments import Moments
 
 
@@ -29,9 +32,15 @@ def install(after_import):
     _wrap_clipping(moments)
     _wrap_loaders(moments)
     _wrap_reads(moments)
-    torch.compile = _before(torch.compile, lambda args, kwargs: moments.guarded(moments.compiles))
+    recognise_trainers()
+    _wrap_compile(moments)
     moments.roots.watch()
     _say_goodbye(moments)
+
+
+def recognise_trainers():
+    """Those that are imported."""
+    _trainers.recognise(moments)
 
 
 def _pin_determinism(after_import):
@@ -50,7 +59,9 @@ def _wrap_optimizers(moments):
     hook_step, init = kind.profile_hook_step, kind.__init__
 
     def profile_hook_step(step):
-        return hook_step(_innermost(moments, step))
+        hooked = hook_step(_innermost(moments, step))
+        hooked.samestep_plain = hook_step(step)
+        return hooked
 
     @functools.wraps(init)
     def __init__(self, *args, **kwargs):
@@ -69,36 +80,89 @@ def _wrap_made(moments):
         kind = waiting.pop()
         waiting += kind.__subclasses__()
         step = kind.__dict__.get("step")
-        if getattr(step, "hooked", False) and not getattr(step, "samestep", False):
+        if getattr(step, "hooked", False) and not hasattr(step, "samestep_plain"):
             kind.step = _innermost(moments, step)
-            kind.step.hooked = kind.step.samestep = True
+            kind.step.hooked, kind.step.samestep_plain = True, step
+
+
+def take_up_made(moments):
+    """Makes known what was made while nothing was recorded, in the order of its making."""
+    schedulers = torch.optim.lr_scheduler
+    for optimizer in _made(torch.optim.Optimizer):
+        moments.guarded(moments.register, optimizer)
+    for one in _made((schedulers.LRScheduler, schedulers.ReduceLROnPlateau, torch.amp.GradScaler)):
+        moments.guarded(_kept.add_automatic, one)
+
+
+def wrap_own_steps(moments):
+    """For hooks that come late: a schedule puts a step of its own on its optimizer, around the class's as it was."""
+    for optimizer in _made(torch.optim.Optimizer):
+        if "step" in vars(optimizer):
+            optimizer.step = _around_own(moments, weakref.ref(optimizer), optimizer.step)
+
+
+def _around_own(moments, optimizer, own):
+    around = _innermost(moments, lambda _, *args, **kwargs: own(*args, **kwargs))
+    return functools.wraps(own)(lambda *args, **kwargs: around(optimizer(), *args, **kwargs))
+
+
+def _made(kinds):
+    """The living objects of these types; by their own type, for a proxy is not asked what it is."""
+    return [one for generation in (2, 1, 0) for one in gc.get_objects(generation) if issubclass(type(one), kinds)]
 
 
 def _innermost(moments, step):
+    """`step`, a function of the optimizer, with P and O around it."""
+
     @functools.wraps(step)
     def innermost(self, *args, **kwargs):
-        if torch.compiler.is_compiling() or not moments.on():
+        if torch.compiler.is_compiling():
             return step(self, *args, **kwargs)
-        return moments.update(step, self, args, kwargs)
+        if not moments.on():
+            moments.trains_elsewhere()
+            return step(self, *args, **kwargs)
+        return moments.updates.make(step, self, args, kwargs)
 
     return innermost
+
+
+def _wrap_compile(moments):
+    """A compiled `optimizer.step` runs no Python: the moments stand around the call of it, and what is compiled is the step as
+    it would be without them, lest it break into more graphs."""
+    original = torch.compile
+
+    @functools.wraps(original)
+    def compile(model=None, **options):
+        moments.guarded(moments.compiles)
+        plain = getattr(getattr(model, "__func__", None), "samestep_plain", None)
+        if plain is None:
+            return original(model, **options)
+        optimizer = model.__self__
+        compiled = original(types.MethodType(plain, optimizer), **options)
+        around = _innermost(moments, lambda _, *args, **kwargs: compiled(*args, **kwargs))
+        return functools.wraps(compiled)(lambda *args, **kwargs: around(optimizer, *args, **kwargs))
+
+    torch.compile = compile
 
 
 def _before(function, note):
     """`function`, with `note(args, kwargs)` called before it, but not while torch.compile traces."""
 
-    @functools.wraps(function)
     def noted(*args, **kwargs):
         if not torch.compiler.is_compiling():
             note(args, kwargs)
         return function(*args, **kwargs)
 
-    return noted
+    # torch.jit.script reads the source of what is wrapped, and looks its names up where they belong.
+    names = getattr(function, "__globals__", {})
+    if names.get("torch") is torch:
+        noted = types.FunctionType(noted.__code__, names, function.__name__, None, noted.__closure__)
+    return functools.wraps(function)(noted)
 
 
 def _wrap_backward(moments):
     torch.autograd.backward = _around(torch.autograd.backward, "tensors", moments, moments.backward)
-    torch.autograd.grad = _around(torch.autograd.grad, "outputs", moments, moments.by_hand.backward_begins)
+    torch.autograd.grad = _around(torch.autograd.grad, "outputs", moments, moments.backward)
 
 
 def _around(function, name, moments, begins):
@@ -145,7 +209,7 @@ def _wrap_scaler(moments):
         before = moments.steps()
         result = original(self, optimizer, optimizer_state, *args, **kwargs)
         if moments.on() and moments.steps() == before:
-            moments.skipped(optimizer)
+            moments.updates.skip(optimizer)
         return result
 
     kind._maybe_opt_step, kind.step = _maybe_opt_step, noted_step
@@ -153,7 +217,10 @@ def _wrap_scaler(moments):
 
 def _keep_states(moments):
     """Schedulers and scalers hold what a restart must restore."""
-    for kind in (torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler):
+    schedulers = torch.optim.lr_scheduler
+    # The last three are schedulers that do not call the first one's __init__.
+    for kind in (schedulers.LRScheduler, torch.amp.GradScaler, schedulers.ReduceLROnPlateau, schedulers.SequentialLR,
+                 schedulers.ChainedScheduler):
         kind.__init__ = _after_init(kind.__init__, moments)
 
 
@@ -196,7 +263,7 @@ def _wrap_loaders(moments):
     def __next__(self):
         data = original(self)
         if moments.on():
-            moments.yielded = tensors_in(data)
+            moments.guarded(lambda: moments.loader_gave(self, tensors_in(data)))
         return data
 
     kind.__next__ = __next__
@@ -207,7 +274,8 @@ def _wrap_reads(moments):
     from torch import _tensor_str
 
     def note(args, kwargs):
-        moments.read(args[0])
+        if moments.native is not None and moments.on():
+            moments.guarded_read(args[0])
 
     for name in ("tolist", "numpy"):
         setattr(torch.Tensor, name, _before(getattr(torch.Tensor, name), note))

@@ -1,131 +1,136 @@
 """One process's recording: what happens at the moments of a training step.
 
 F: the outermost training-mode call of a module that owns a parameter of an optimizer (_roots.py).
-P: the innermost entry of an optimizer's step, behind every hook; with a closure, when its first pass returns.
-O: the innermost return of it.
+P: the innermost entry of an optimizer's step, behind every hook; with a closure, when its first pass returns (_updates.py).
+O: the return of the outermost one around it (_updates.py).
 
 _hooks.py calls these methods from inside torch. Trouble in here is said once; the training goes on unrecorded.
 """
-import functools
 import os
 import sys
-import weakref
+import threading
 
 import torch
 
 from samestep import _entropy, _kept, _native, _optimizers, _provenance, _reachable
-from samestep._by_hand import ByHand, HandWritten
+from samestep._by_hand import ByHand
+from samestep._optimizer_table import OptimizerTable
 from samestep._roots import Roots
 from samestep._tensors import plain, tensors_in
+from samestep._updates import Updates
 from samestep._warnings import DeterminismWarnings
 
 _REPLAYING, _OFF = "replay", "off"
-
-
-class _Update:
-    """One entry of an optimizer's step: closures and nested optimizers make several of one update."""
-
-    def __init__(self, optimizer):
-        self.optimizer, self.gradients_read, self.inner = optimizer, False, False
+_MOST_LOADERS = 8  # that one step reads from
 
 
 class Moments:
     """Everything runs in the thread that trains."""
 
     def __init__(self):
-        self.roots = None
+        self.roots = self.optimizers = None
         self.launched = bool(_entropy.SOCKET)  # by samestep, not the other way round
+        self.waits = os.environ.get("SAMESTEP_ATTACHED") == "1"  # for samestep.record()
+        self.lock = threading.RLock()  # threads that begin to train at once: the first one in here is recorded
         self.warnings = DeterminismWarnings()
         self.begin_again()
 
     def begin_again(self):
         """For a recorder that nothing was told yet. Optimizers and roots that are alive stay known."""
-        living = [known for known in getattr(self, "optimizers", []) if known() is not None]
         self.native = None  # torch.classes.samestep.Recording, once there was a training event
         self.mode = None
         self.pid = os.getpid()
-        self.optimizers = living  # weak references, in the order of registration; a place is a number in the log
-        self.handed_groups = {}  # by number: the ids of the parameters that were handed over
+        self.optimizers = OptimizerTable(self.optimizers.living() if self.optimizers else [])
         self.by_hand = ByHand(self)
         if self.roots is None:
             self.roots = Roots(
                 self.owned,
                 lambda *call: self.guarded(self.forward, *call),
                 lambda *call: self.guarded(self.by_hand.called, *call),
+                lambda *call: self.guarded(self.evaluated, *call),
+                self.trains_here,
             )
         self.roots.begin_again()
-        self.updates = []  # stack of _Update
+        self.updates = Updates(self)
+        self.thread = None  # that trains; others' batches come when they like
+        self.threads_said = False
         self.compiled = False  # torch.compile was called
-        self.yielded = None  # what a loader gave last, and no forward pass has claimed
+        self.yielded = {}  # by thread and loader's iterator: what it gave last, and no forward pass has claimed
+        self.evaluation = []  # what a root was called with in evaluation mode, gradients on: no backward pass has come yet
+        self.trained = False  # a root was called in training mode since the last update
+        self.evaluation_taken = False  # what self.evaluation held is part of the step's batch
+        self.evaluating_said = self.too_much_said = False
         self.loop = None  # over samestep.steps(): a replay may enter it in the middle
         self.step = None  # the samestep.step() that is going on
 
     # --- whether there is anything to do
 
     def on(self):
-        return self.mode is not _OFF and os.getpid() == self.pid
+        return self.mode is not _OFF and not self.waits and os.getpid() == self.pid and self.trains_here()
+
+    def trains_here(self):
+        """Whether this is the thread of the first training event, or there was none yet."""
+        return self.thread in (None, threading.get_ident())
+
+    def trains_elsewhere(self):
+        """An optimizer steps unrecorded: said once, where another thread's are recorded."""
+        if self.threads_said or self.trains_here() or self.mode is _OFF or os.getpid() != self.pid:
+            return
+        self.threads_said = True
+        with self.lock:
+            self.native.event("other_thread", "Several threads train: the updates of the first one are recorded, and no others.")
 
     def turn_off(self):
         self.mode = _OFF
         self.roots.stopped = True
 
     def guarded(self, call, *args):
-        if not self.on():
+        if not self.on():  # before the lock: a forked child may find it held by a thread that it does not have
             return
+        with self.lock:
+            if self.on():
+                self.guarded_(call, args)
+
+    def guarded_(self, call, args):
         if self.native is not None:
             self.native.pause_reads()
         try:
             with torch.no_grad():
                 call(*args)
         except Exception as error:  # noqa: BLE001 - whatever it is, the program goes on
-            self.turn_off()
-            sys.stderr.write(f"samestep: {type(error).__name__}: {error}; the training goes on unrecorded\n")
+            self.give_up(f"{type(error).__name__}: {error}")
         finally:
             if self.native is not None:
                 self.native.resume_reads()
 
+    def give_up(self, why):
+        """The run ends here, as one that was lost: its log says why."""
+        self.turn_off()
+        if self.native is None or not self.native.give_up(why):
+            sys.stderr.write(f"samestep: {why}; the training goes on unrecorded\n")
+
     # --- optimizers and the table of weights
 
-    def living(self):
-        return [(number, known()) for number, known in enumerate(self.optimizers) if known() is not None]
-
     def owned(self):
-        if self.by_hand.active():
-            return self.by_hand.owned()
-        return {
-            id(parameter)
-            for _, optimizer in self.living()
-            if not isinstance(optimizer, HandWritten)
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-        }
+        return self.by_hand.owned() if self.by_hand.active() else self.optimizers.owned()
 
     def register(self, optimizer):
-        if any(known is optimizer for _, known in self.living()):
+        if self.optimizers.has(optimizer):
             return
         self.by_hand.optimizer_made(optimizer)
-        self.optimizers.append(weakref.ref(optimizer))
-        if self.native is not None:
-            self.native.add_optimizer(_class_name(optimizer))
+        self.optimizers.add(optimizer)
         self.roots.optimizers_changed()
 
     def number_of(self, optimizer):
         self.register(optimizer)
-        return next(number for number, known in self.living() if known is optimizer)
-
-    def hand_groups(self, number, optimizer):
-        identities = [[id(parameter) for parameter in group["params"]] for group in optimizer.param_groups]
-        if self.handed_groups.get(number) == identities:
-            return
-        self.native.hand_groups(number, [[plain(p) for p in group["params"]] for group in optimizer.param_groups])
-        self.handed_groups[number] = identities
+        return self.optimizers.number_of(optimizer)
 
     def hand_weights(self):
         if not self.roots.stale:
             return
         self.roots.stale = False
         names, parameters, buffer_names, buffers = [], [], [], []
-        for prefix, module in self.roots.named():
+        for prefix, module in self.roots.named(self.not_called_yet()):
             for name, parameter in module.named_parameters(remove_duplicate=False):
                 names.append(prefix + normal(name))
                 parameters.append(plain(parameter))
@@ -134,13 +139,11 @@ class Moments:
                 buffers.append(plain(buffer))
         self.native.hand_weights(names, parameters, buffer_names, buffers)
 
-    def hand_options(self):
-        for number, optimizer in self.living():
-            self.native.hand_options(number, *_optimizers.options_of(optimizer))
-
-    def hand_states(self):
-        for number, optimizer in self.living():
-            self.native.hand_state(number, *_optimizers.state_of(optimizer))
+    def not_called_yet(self):
+        """Modules of optimizers that the program has made and not come to: the second of a GAN, before its first step."""
+        rooted = {id(parameter) for module in self.roots.modules() for parameter in module.parameters()}
+        missing = set() if self.by_hand.active() else self.owned() - rooted
+        return _reachable.modules_of(missing) if missing else []
 
     def hand_kept(self):
         names, values = _kept.handed()
@@ -156,8 +159,7 @@ class Moments:
         self.native.hand_generators(names, states)
 
     def hand_tables(self):
-        for number, optimizer in self.living():
-            self.hand_groups(number, optimizer)
+        self.roots.stale |= self.optimizers.hand_groups(self.native)
         self.hand_weights()
         self.hand_generators()
 
@@ -165,15 +167,14 @@ class Moments:
         """Says hello, at the first training event."""
         if self.native is not None:
             return
-        self.native = _native.new_recording()
+        self.native, self.thread = _native.new_recording(), threading.get_ident()
         if self.loop is not None:
             self.native.loops()
         if self.compiled:
             self.native.compiled()
-        for known in self.optimizers:
-            self.native.add_optimizer(_class_name(known()))
         self.hand_tables()
-        self.hand_options()
+        self.optimizers.hand_options(self.native)
+        _kept.add_modules(_reachable.modules(self.held()))
         self.hand_kept()
         self.mode = _native.say_hello(self.native)
         self.native.pause_reads()  # as guarded() would have, had there been a recording
@@ -195,15 +196,44 @@ class Moments:
 
     def forward(self, module, args, kwargs):
         """Before the outermost training call of a root."""
+        self.updates.reach_o()
         if self.step is not None and self.step.batch_given:
             return
         if not self.by_hand.begins():
             return self.by_hand.given([args, kwargs])
+        self.evaluation, self.evaluation_taken, self.trained = [], False, True
         self.begin_step()
+        self.read_forward(self.batch_of(args, kwargs))
+
+    def batch_of(self, args, kwargs):
         batch = self.claim_yielded()
         seen = {id(tensor) for tensor in batch}
         batch = batch + [tensor for tensor in tensors_in([args, kwargs]) if id(tensor) not in seen]
-        self.native.forward_([plain(tensor) for tensor in batch if not tensor.requires_grad])
+        return [tensor for tensor in batch if not tensor.requires_grad]
+
+    def evaluated(self, args, kwargs, gradients):
+        """Before a root's call in evaluation mode: no part of a step, unless a backward pass comes of it."""
+        batch = self.batch_of(args, kwargs)
+        self.yielded.clear()
+        goes_on = any(tensor.requires_grad for tensor in tensors_in([args, kwargs]))  # from another part of the model
+        before = self.evaluation if goes_on else []
+        self.evaluation = before + batch if gradients and not self.trained else []
+
+    def take_evaluation(self):
+        batch, self.evaluation = self.evaluation, []
+        self.evaluation_taken |= bool(batch)
+        return batch
+
+    def trains_evaluating(self):
+        """A backward pass begins, and no root was called in training mode: the last call was the step's all the same."""
+        if self.native is None or self.trained or self.by_hand.active():
+            return
+        batch = self.take_evaluation()
+        if self.evaluation_taken and not self.evaluating_said:
+            self.evaluating_said = True
+            self.native.event("evaluation_mode", "A step's forward pass ran with the model in evaluation mode: no dropout, no "
+                                                 "batch statistics. Usually a train() is missing after an eval().")
+        self.forward_(batch)
 
     def begin_step(self):
         self.open()
@@ -211,9 +241,16 @@ class Moments:
         self.hand_tables()
 
     def claim_yielded(self):
-        """What a loader gave and no forward pass has claimed."""
-        claimed, self.yielded = self.yielded or [], None
-        return claimed
+        """What this thread took from loaders and no forward pass has claimed."""
+        own = [key for key in self.yielded if key[0] == threading.get_ident()]
+        return [tensor for key in own for tensor in self.yielded.pop(key)]
+
+    def loader_gave(self, iterator, tensors):
+        key = (threading.get_ident(), id(iterator))
+        self.yielded.pop(key, None)
+        while len(self.yielded) >= _MOST_LOADERS:
+            del self.yielded[next(iter(self.yielded))]
+        self.yielded[key] = tensors
 
     def targets(self, args, kwargs):
         """What a loss function was given besides the model's answer."""
@@ -221,15 +258,23 @@ class Moments:
             return
         if not self.by_hand.begins():
             return self.by_hand.given([args, kwargs])
-        self.forward_([tensor for tensor in tensors_in([args, kwargs]) if not tensor.requires_grad])
+        given = [tensor for tensor in tensors_in([args, kwargs]) if not tensor.requires_grad]
+        self.forward_(self.take_evaluation() + given)
 
     def forward_(self, batch):
         """More of a step's batch; its F, where no forward pass of a root was it."""
         if batch and self.native is not None:
-            self.native.forward_([plain(tensor) for tensor in batch])
+            self.read_forward(batch)
+
+    def read_forward(self, batch):
+        self.native.forward_([plain(tensor) for tensor in batch])
+        if self.native.rng_given():
+            self.put_generators()
 
     def backward(self, tensors):
+        self.updates.reach_o()
         self.by_hand.backward_begins(tensors)
+        self.trains_evaluating()
         if self.native is None:
             return
         for tensor in tensors_in([tensors]):
@@ -252,74 +297,83 @@ class Moments:
         self.hand_tables()
         self.native.hand_options(number, *_optimizers.options_of(update.optimizer))
         if self.native.steps() == 0:
-            self.hand_states()  # a resume is asked which step's state its optimizer has
+            self.optimizers.hand_states(self.native)  # a resume is asked which step's state its optimizer has
         self.native.before_update(number, inside_closure)
         _optimizers.set_options(update.optimizer, *self.native.restored_options(number))  # those that a replay pins
         update.gradients_read = True
 
     def after_update(self, update, skipped):
         number = self.number_of(update.optimizer)
-        self.hand_outcome(self.native.state_wanted(), self.native.anchor_wanted())
-        self.native.after_update(number, skipped or _left_out(update.optimizer))
+        self.hand_outcome(update.optimizer, self.native.state_wanted(), self.native.anchor_wanted())
+        self.native.after_update(number, skipped)
+        self.evaluation, self.evaluation_taken, self.trained = [], False, False
         if self.step is not None:
             self.step.updated = True
         if self.loop is None:
-            self.end_iteration()
+            self.end_iteration(update.optimizer)
         if self.mode == _REPLAYING and (self.native.stopped() or not self.native.live()):
             self.stop()
 
-    def hand_outcome(self, state, anchor):
+    def hand_outcome(self, stepped, state, anchor):
         if state:
-            self.hand_states()
+            self.optimizers.hand_states(self.native)
             self.hand_kept()
         self.hand_generators()
         if anchor:
-            found = _reachable.tensors(self.held())
+            found = self.reached(stepped)
             self.native.hand_reached(list(found), [plain(tensor) for tensor in found.values()])
 
-    def end_iteration(self):
+    def end_iteration(self, stepped=None):
         """Where a restart goes on: at O, or at the end of an iteration of samestep.steps()."""
         if self.loop is not None and self.native.cutting():
-            self.hand_options()
-            self.hand_outcome(True, True)
+            self.hand_tables()
+            self.optimizers.hand_options(self.native)
+            self.hand_outcome(None, True, True)
         self.native.end_iteration()
         if self.native.arrived():
-            self.restore()
+            self.restore(stepped)
 
     def held(self):
         """The tensors that an anchor holds anyway."""
         tensors = [tensor for module in self.roots.modules() for tensor in (*module.parameters(), *module.buffers())]
-        for _, optimizer in self.living():
-            for state in optimizer.state.values():
-                tensors += tensors_in([state])
-            tensors += tensors_in([group["params"] for group in optimizer.param_groups])
-        return tensors
+        return tensors + self.optimizers.tensors()
 
-    def restore_optimizers(self):
-        for number, optimizer in self.living():
-            _optimizers.restore_state(optimizer, *self.native.restored_state(number))
+    def reached(self, stepped):
+        """What an anchor takes along besides, by name."""
+        found = _reachable.tensors(self.held(), self.reaches_too_much)
+        return found | self.optimizers.gradients_waiting(stepped)
+
+    def reaches_too_much(self):
+        if not self.too_much_said:
+            self.too_much_said = True
+            self.native.event("fast_forward", f"The program's variables lead to more than {_reachable.MOST_OBJECTS:,} objects: an "
+                                              "anchor takes along the tensors among the first of them.")
 
     def enter_loop(self):
         """A jump: the anchor's weights and torch's generators are in; the program has not begun its loop."""
-        self.restore_optimizers()
-        for number, optimizer in self.living():
+        self.optimizers.restore_states(self.native)
+        for number, optimizer in self.optimizers.told():
             _optimizers.set_options(optimizer, *self.native.restored_options(number))
         with torch.random.fork_rng():  # what a value is restored by may draw
             _kept.restore(*self.native.restored_kept(), jumped=True)
-        self.yielded = None
+        self.yielded.clear()
+        self.put_generators()
+
+    def put_generators(self):
+        """Python's and NumPy's, where a replay has put torch's."""
         for name, state in zip(*self.native.restored_generators()):
             _entropy.set_generator(name, bytes(state.tolist()))
 
-    def restore(self):
+    def restore(self, stepped):
         """The program has come to the anchor without computing: its weights and generators are in; what only Python can
         reach follows."""
-        self.restore_optimizers()
-        for number, _ in self.living():
+        self.optimizers.restore_states(self.native)
+        for number, _ in self.optimizers.told():
             self.native.restored_options(number)  # the program's schedules have set them
         self.native.restored_generators()  # and it has drawn
         _kept.restore(*self.native.restored_kept(), jumped=False)
         names, tensors = self.native.restored_reached()
-        found = _reachable.tensors(self.held())
+        found = self.reached(stepped)
         _reachable.restore(found, dict(zip(names, tensors)))
         others = [(name, tensor) for name, tensor in _reachable.all_tensors().items() if name not in names]
         flags = self.native.unwritten([plain(tensor) for _, tensor in others])
@@ -327,71 +381,17 @@ class Moments:
         if lost:
             self.native.event("fast_forward", "not restored, because no anchor holds them: " + ", ".join(lost[:8]))
 
-    def update(self, step, optimizer, args, kwargs):
-        """optimizer.step, behind every hook."""
-        entry = _Update(optimizer)
-        if self.updates:
-            self.updates[-1].inner = True
-        self.updates.append(entry)
+    def guarded_read(self, tensor):
+        """A tensor whose elements the program takes out otherwise than by an operator; counted, so not in guarded()."""
+        if torch.compiler.is_compiling():
+            return
         try:
-            args, kwargs = self.with_closure(entry, args, kwargs)
-            if _closure_of(args, kwargs) is None:
-                self.guarded(self.before_update, entry, False)
-                result = self.make_step(step, optimizer, args, kwargs)
-            else:
-                result = step(optimizer, *args, **kwargs)
-        finally:
-            self.updates.pop()
-        if not entry.inner and entry.gradients_read:
-            self.guarded(self.after_update, entry, False)
-        return result
-
-    def make_step(self, step, optimizer, args, kwargs):
-        """A step without a closure. What torch's own optimizers read out of their state decides nothing else, and on the
-        way to an anchor they need not run at all."""
-        own = getattr(getattr(type(optimizer), "step", None), "__module__", "")
-        if self.native is None or not own.startswith("torch.optim"):
-            return step(optimizer, *args, **kwargs)
-        if self.native.fast_forwarding():
-            return None
-        self.native.pause_reads()
-        try:
-            return step(optimizer, *args, **kwargs)
-        finally:
-            self.native.resume_reads()
-
-    def read(self, tensor):
-        """A tensor whose elements the program takes out otherwise than by an operator."""
-        if self.native is not None and self.on() and not torch.compiler.is_compiling():
             self.native.read(plain(tensor))
-
-    def with_closure(self, entry, args, kwargs):
-        closure = _closure_of(args, kwargs)
-        if closure is None:
-            return args, kwargs
-
-        @functools.wraps(closure)
-        def first_pass_is_p(*inner_args, **inner_kwargs):
-            value = closure(*inner_args, **inner_kwargs)
-            if not entry.gradients_read:
-                self.guarded(self.before_update, entry, True)
-            return value
-
-        if args:
-            return (first_pass_is_p, *args[1:]), kwargs
-        return args, {**kwargs, "closure": first_pass_is_p}
+        except Exception as error:  # noqa: BLE001 - the program's read must not fail for it
+            self.give_up(f"{type(error).__name__}: {error}")
 
     def steps(self):
         return self.native.steps() if self.native is not None else 0
-
-    def entry(self, optimizer):
-        return _Update(optimizer)
-
-    def skipped(self, optimizer):
-        """A gradient scaler met infinities and left the update out."""
-        entry = self.entry(optimizer)
-        self.guarded(self.before_update, entry, False)
-        self.guarded(self.after_update, entry, True)
 
     # --- the end
 
@@ -407,27 +407,13 @@ class Moments:
         _provenance.tell(self.native, "end")
 
     def bye(self, by_exception):
+        self.thread = None  # wherever the program ends
         if not by_exception:
             self.guarded(self.by_hand.finish)
         if self.native is not None and os.getpid() == self.pid:
             self.guarded(self.last_words)
             self.native.bye(by_exception)
         self.turn_off()
-
-
-def _closure_of(args, kwargs):
-    closure = args[0] if args else kwargs.get("closure")
-    return closure if callable(closure) else None
-
-
-def _class_name(optimizer):
-    return getattr(optimizer, "samestep_class_name", type(optimizer).__name__)
-
-
-def _left_out(optimizer):
-    """Whether a gradient scaler had told a fused optimizer, which looks itself, that it met infinities."""
-    found = getattr(optimizer, "found_inf", None)
-    return isinstance(found, torch.Tensor) and bool(found)
 
 
 def normal(name):

@@ -5,29 +5,33 @@ An anchor takes them along, named by how they are reached: "train.ema.0.weight" 
 `ema` of the function `train` that is running. A replay that comes to the anchor without computing puts them back. Looked
 at are the variables of the frames that led to the optimizer's step, outside torch.
 """
+import ctypes
+import inspect
 import os
 import sys
 import types
 
 import torch
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_TORCH = os.path.dirname(os.path.abspath(torch.__file__))
-_MOST_OBJECTS = 20_000
+from samestep._tensors import overwrite
+
+_HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_TORCH = os.path.join(os.path.dirname(os.path.abspath(torch.__file__)), "")
+MOST_OBJECTS = 20_000
 _DEEPEST = 8
 _SMALL = 16  # elements: a scale, a counter, a running mean
 _LEAVES = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, type, str, bytes, int, float)
 _SKIPPED_MODULES = ("torch.utils.data", "torch.optim", "numpy", "samestep")
 
 
-def tensors(held):
+def tensors(held, cut_short=lambda: None):
     """Those worth keeping, by name: derived from weights as their graph tells, shaped like a weight, or small. `held`:
-    tensors that are kept anyway."""
+    tensors that are kept anyway. `cut_short()` is called where there was more than is looked at."""
     memory = {tensor.data_ptr() for tensor in held if _is_plain(tensor)}
     shapes = {(tensor.shape, tensor.dtype) for tensor in held}
     return {
         name: tensor
-        for name, tensor in all_tensors().items()
+        for name, tensor in all_tensors(cut_short).items()
         if tensor.data_ptr() not in memory and (_is_derived(tensor) or (tensor.shape, tensor.dtype) in shapes or tensor.numel() <= _SMALL)
     }
 
@@ -40,21 +44,86 @@ def _is_plain(tensor):
     return tensor.layout == torch.strided and tensor.device.type == "cpu"
 
 
+def modules(held):
+    """Modules with tensors of their own and none of `held`, by name: an average of the weights, a teacher, a target network.
+    The outermost of each; only what the training can change, or could have."""
+    known = {id(tensor) for tensor in held}
+    return _walk_frames(_ModuleWalk(lambda found: not found & known)).modules
+
+
+def modules_of(parameters):
+    """The outermost modules that hold any of these, by identity, in a fixed order."""
+    return list(_walk_frames(_ModuleWalk(lambda found: bool(found & parameters))).modules.values())
+
+
 def restore(found, recorded):
     """Puts the recorded elements into the tensors of the same name, type and shape."""
     for name, source in recorded.items():
         target = found.get(name)
         if target is not None and target.shape == source.shape and target.dtype == source.dtype:
-            target.data.copy_(source)
+            overwrite(target, source)
 
 
-def all_tensors():
+def all_tensors(cut_short=lambda: None):
     """Every plain tensor that the running functions' variables reach, by name, in a fixed order; each once."""
-    walk = _Walk()
-    for name, frame in _frames():
-        for variable, value in list(frame.f_locals.items()):
-            walk.visit(f"{name}.{variable}", value, 0)
+    walk = _walk_frames(_Walk())
+    if walk.cut_short:
+        cut_short()
     return walk.found
+
+
+def _walk_frames(walk):
+    for name, frame in _frames():
+        for variable, value in _variables(frame):
+            walk.visit(f"{name}.{variable}", value, 0)
+    return walk
+
+
+def _variables(frame):
+    """Name and value of a running function's variables. Before Python 3.13 asking for them leaves a copy on the frame that keeps
+    alive what the function deletes, and that is the dictionary which locals() gave the program: it is put back as it was."""
+    if not _READS_FRAMES or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        return list(frame.f_locals.items())
+    own = _dictionary_of(frame)
+    before = dict(own) if own is not None else {}
+    copied = frame.f_locals
+    variables = list(copied.items())
+    copied.clear()
+    copied.update(before)
+    return variables
+
+
+def _dictionary_of(frame):
+    """What locals() has given the running function, or None: by the layout of CPython's frames, which has no interface."""
+    holder = id(frame)
+    if sys.version_info >= (3, 11):
+        holder = ctypes.c_void_p.from_address(holder + 3 * _WORD).value  # PyFrameObject.f_frame
+    address = ctypes.c_void_p.from_address(holder + _PLACE_OF_LOCALS[sys.version_info[:2]] * _WORD).value
+    return ctypes.cast(address, ctypes.py_object).value if address else None
+
+
+_WORD = ctypes.sizeof(ctypes.c_void_p)
+# In words: PyFrameObject.f_locals of 3.10, _PyInterpreterFrame.f_locals since.
+_PLACE_OF_LOCALS = {(3, 10): 7, (3, 11): 3, (3, 12): 5}
+
+
+def _reads_frames():
+    """Later versions leave no copy; another layout than the expected one (a debugging build's) is left alone."""
+    usual = sys.implementation.name == "cpython" and not hasattr(sys, "gettotalrefcount")
+    if not usual or sys.version_info[:2] not in _PLACE_OF_LOCALS:
+        return False
+
+    def has_none():
+        return _dictionary_of(sys._getframe()) is None
+
+    def has_one():
+        given = locals()
+        return _dictionary_of(sys._getframe()) is given
+
+    return has_none() and has_one()
+
+
+_READS_FRAMES = _reads_frames()
 
 
 def _frames():
@@ -69,29 +138,67 @@ def _frames():
 
 
 class _Walk:
+    """Runs no code of the program's: what stands in its variables may be a proxy that answers only where it is used."""
+
     def __init__(self):
-        self.found, self.seen = {}, set()
+        self.found, self.seen, self.cut_short = {}, set(), False
 
     def visit(self, name, value, depth):
-        if isinstance(value, _LEAVES) or value is None or depth > _DEEPEST:
+        if _is(value, _LEAVES) or value is None or depth > _DEEPEST or id(value) in self.seen:
             return
-        if id(value) in self.seen or len(self.seen) > _MOST_OBJECTS:
+        self.cut_short |= len(self.seen) >= MOST_OBJECTS
+        if self.cut_short:
             return
         self.seen.add(id(value))
-        if isinstance(value, torch.Tensor):
-            if _is_plain(value) and type(value) in (torch.Tensor, torch.nn.Parameter):
+        if _is(value, torch.Tensor):
+            if type(value) in (torch.Tensor, torch.nn.Parameter) and _is_plain(value):
+                while name in self.found:  # a key may look like a path
+                    name += "'"
                 self.found[name] = value
             return
         for key, part in _parts(value):
             self.visit(f"{name}.{key}", part, depth + 1)
 
 
+class _ModuleWalk(_Walk):
+    """Stops at modules that are `wanted(identities of their tensors)`."""
+
+    def __init__(self, wanted):
+        super().__init__()
+        self.wanted, self.modules = wanted, {}
+
+    def visit(self, name, value, depth):
+        if _is(value, torch.nn.Module) and id(value) not in self.seen:
+            tensors = _tensors_of(value)
+            if tensors and self.wanted({id(tensor) for tensor in tensors}):
+                self.seen.add(id(value))
+                self.modules[name] = value
+                return
+        super().visit(name, value, depth)
+
+
+def _is(value, kinds):
+    """isinstance() by the object's own type, which no object can deny."""
+    return issubclass(type(value), kinds)
+
+
+def _tensors_of(module):
+    try:
+        return [*module.parameters(), *module.buffers()]
+    except Exception:  # noqa: BLE001 - not yet made by its own __init__, or one with other ideas
+        return []
+
+
 def _parts(value):
-    if isinstance(value, dict):
-        return [(key, part) for key, part in list(value.items()) if isinstance(key, (str, int))]
-    if isinstance(value, (list, tuple)):
-        return list(enumerate(value[:1000]))
-    if type(value).__module__.startswith(_SKIPPED_MODULES):
+    if _is(value, dict):
+        return [(key, part) for key, part in list(dict.items(value)) if type(key) in (str, int)]
+    if _is(value, (list, tuple)):
+        kind = list if _is(value, list) else tuple
+        return list(enumerate(kind.__getitem__(value, slice(1000))))
+    if f"{type(value).__module__}.".startswith(tuple(f"{name}." for name in _SKIPPED_MODULES)):
         return ()
-    attributes = getattr(value, "__dict__", None)
-    return list(attributes.items()) if isinstance(attributes, dict) else ()
+    try:
+        attributes = object.__getattribute__(value, "__dict__")
+    except Exception:  # noqa: BLE001 - it has none
+        return ()
+    return list(dict.items(attributes)) if type(attributes) is dict else ()

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 
+from samestep import _entropy
+
 _recording = None  # the one that runs
 
 
@@ -24,8 +26,19 @@ class Recording:
         _recording = None
         sys.modules["samestep._hooks"].moments.bye(False)
         if self._process is not None:
-            self._process.stdin.close()
+            try:
+                self._process.stdin.write("end\n")  # children of this process may hold the pipe open
+                self._process.stdin.close()
+            except OSError:
+                pass  # it has ended already
             self._process.wait()
+
+    def forked(self):
+        """In a child: the recorder is the parent's, and ends with that."""
+        global _recording
+        _recording = None
+        if self._process is not None:
+            self._process.stdin.close()
 
     def __enter__(self):
         return self
@@ -38,7 +51,7 @@ def record(run=None, *options):
     """Starts recording what this process trains from here on, as `samestep record` would have from the start.
 
     run: the run directory (default: as for `samestep record`). options: of `samestep record`, as words. Call it after torch
-    was imported and before the optimizers are made. What must be settled before a program starts (thread counts, hash
+    was imported, between steps. What must be settled before a program starts (thread counts, hash
     seeds) stays as it is; the manifest says how it is. Under `samestep record` or `samestep replay` that one records. Raises
     RuntimeError where a recording of this process goes on already, or none can start.
     """
@@ -47,14 +60,15 @@ def record(run=None, *options):
         raise RuntimeError("samestep.record: this process is recorded already; stop() that first")
     if "torch" not in sys.modules:
         raise RuntimeError("samestep.record: import torch first")
-    from samestep import _entropy
-
     # What nobody has seeded or drawn from after this is no part of the run, in its replays neither.
     _entropy.given_states.update(
         (name, read()) for name, module, read in _entropy.SHARED_GENERATORS if module in sys.modules
     )
     launched = sys.modules.get("samestep._hooks")
     if launched is not None and launched.moments.launched:
+        if launched.moments.waits:
+            launched.moments.waits = False
+            launched.take_up_made(launched.moments)
         _recording = Recording(None, None)
         return _recording
     words = [_program(), "record", "--attached", *(["--run", os.fspath(run)] if run is not None else []), *map(str, options)]
@@ -67,7 +81,13 @@ def record(run=None, *options):
     _take_up(json.loads(line)["environment"])
     _recording = Recording(process, None if run is None else os.path.abspath(run))
     atexit.register(_recording.stop)
+    os.register_at_fork(after_in_child=_forked)
     return _recording
+
+
+def _forked():
+    if _recording is not None:
+        _recording.forked()
 
 
 def _program():
@@ -82,10 +102,12 @@ def _program():
 
 def _take_up(environment):
     """The hooks find the recorder; processes started later are none of its sessions."""
-    from samestep import _entropy, _hooks
+    from samestep import _hooks
 
     if _hooks.moments is None:
         _hooks.install(lambda name, then: then() if name in sys.modules else None)
+        _hooks.wrap_own_steps(_hooks.moments)
     else:
         _hooks.moments.begin_again()
+    _hooks.take_up_made(_hooks.moments)
     _entropy.SOCKET = environment["SAMESTEP_SOCKET"]

@@ -5,12 +5,19 @@ an optimizer. Until there is an optimizer, and for as long as one has parameters
 looked at; then only those of the roots' classes: a wrapped Module.__call__ would keep torch.compile from tracing whole models.
 """
 import functools
-import threading
 import weakref
 
 import torch
 
-_plain_call = torch.nn.Module.__call__
+
+def _inherited_call(kind):
+    """What finds the __call__ of a class as it is, or as its bases have it when it is called: torch.fx exchanges Module's while
+    it traces."""
+    own = kind.__dict__.get("__call__")
+    if own is not None:
+        return lambda: own
+    base = next(base for base in kind.__mro__ if "__call__" in base.__dict__)
+    return lambda: base.__dict__["__call__"]
 
 
 class _Known:
@@ -32,12 +39,15 @@ def _tensors_of(modules):
 
 
 class Roots:
-    def __init__(self, owned, forward, elsewhere):
+    def __init__(self, owned, forward, elsewhere, evaluated, trains_here):
         """`owned()`: the identities of the parameters that are updated. `forward(module, args, kwargs)`: called at F;
-        `elsewhere`, likewise: called before the outermost training call of a module that is no root. Neither raises."""
-        self._owned, self._forward, self._elsewhere = owned, forward, elsewhere
+        `elsewhere`, likewise: called before the outermost training call of a module that is no root; `evaluated(args, kwargs, gradients)`:
+        before a root's call in evaluation mode, whether gradients are on. None raises. `trains_here()`: whether this is the thread that trains."""
+        self._owned, self._forward, self._elsewhere, self._evaluated = owned, forward, elsewhere, evaluated
+        self._trains_here = trains_here
         self._known = []  # in the order in which they were found
         self._watching = False
+        self._installed = False  # a wrapper of ours is part of Module.__call__
         self.depth = 0  # of calls of roots
         self.stopped = False
         self.stale = True  # the table of weights must be made again
@@ -51,9 +61,10 @@ class Roots:
     def modules(self):
         return [module for known in self._known for module in known.living()]
 
-    def named(self):
-        """(prefix, module): none for a single root, else the class's name, numbered where two share it."""
-        modules = self.modules()
+    def named(self, others=()):
+        """(prefix, module) of the roots and of `others`: none for a single one, else the class's name, numbered where two share
+        it."""
+        modules = [*self.modules(), *others]
         if len(modules) < 2:
             return [("", module) for module in modules]
         names = [type(module).__name__ for module in modules]
@@ -109,6 +120,8 @@ class Roots:
         if training:
             root = self._is_root(module) or self._becomes_root(module)
             (self._forward if root else self._elsewhere)(module, args, kwargs)
+        elif not module.training and self._is_root(module):
+            self._evaluated(args, kwargs, torch.is_grad_enabled())
         self.depth += 1
         try:
             return call(module, *args, **kwargs)
@@ -119,19 +132,25 @@ class Roots:
         """True where a call is none of ours."""
         if torch.compiler.is_compiling() or self.depth > 0 or self.stopped:
             return True
-        return threading.current_thread() is not threading.main_thread()
+        return not self._trains_here() or torch._C._functorch.peek_interpreter_stack() is not None
 
     def _watch(self, watching):
         self._watching = watching and not self.stopped
-        torch.nn.Module.__call__ = self._watching_call() if self._watching else _plain_call
+        present = torch.nn.Module.__call__
+        if self._watching and not self._installed:
+            torch.nn.Module.__call__, self._installed = self._watching_call(present), True
+        elif not self._watching and getattr(present, "samestep", False):
+            torch.nn.Module.__call__, self._installed = present.__wrapped__, False
+        # Else somebody has put something around ours since: it stays, and ours lets every call pass.
 
-    def _watching_call(self):
+    def _watching_call(self, plain):
         roots = self
 
+        @functools.wraps(plain)
         def __call__(self, *args, **kwargs):
-            if roots._passes():
-                return _plain_call(self, *args, **kwargs)
-            return roots._called(_plain_call, self, args, kwargs)
+            if not roots._watching or roots._passes():
+                return plain(self, *args, **kwargs)
+            return roots._called(plain, self, args, kwargs)
 
         __call__.samestep = True
         return __call__
@@ -139,15 +158,14 @@ class Roots:
     def _wrap_class(self, kind):
         if getattr(kind.__dict__.get("__call__"), "samestep", False):
             return
-        own = kind.__call__
-        inherited = _plain_call if getattr(own, "samestep", False) else own
+        inherited = _inherited_call(kind)
         roots = self
 
-        @functools.wraps(inherited)
+        @functools.wraps(inherited())
         def __call__(self, *args, **kwargs):
             if not roots._passes() and (roots._watching or roots._is_root(self)):
-                return roots._called(inherited, self, args, kwargs)
-            return inherited(self, *args, **kwargs)
+                return roots._called(inherited(), self, args, kwargs)
+            return inherited()(self, *args, **kwargs)
 
         __call__.samestep = True
         kind.__call__ = __call__

@@ -25,6 +25,7 @@ class Seeds:
         """`process()`: the name of this one. `is_own(file)`: whether code in `file` is the program's own."""
         self._folder, self._process, self._is_own = folder, process, is_own
         self._calls = {}  # by source
+        self._unwritten = None  # the first failure
         self._codes = {}  # digests, by code object
         self._given = None  # of all processes, by process, source and number of the call: (number, code)
 
@@ -59,17 +60,24 @@ class Seeds:
                     for line in lines:
                         call = json.loads(line)
                         self._given[call["process"], call["source"], call["call"]] = call["seed"], call["code"]
-            except FileNotFoundError:
-                pass
+            except OSError:
+                pass  # none, or the recorder has ended and this process has not
         return self._given
 
     def _note(self, call):
         import json
 
         line = json.dumps(call).encode() + b"\n"
-        file = os.open(os.path.join(self._folder, ASKED), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            file = os.open(os.path.join(self._folder, ASKED), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError:
+            return  # the recorder has ended and this process has not
         try:
             os.write(file, line)  # at once: several processes write
+        except OSError as error:
+            if self._unwritten is None:
+                self._unwritten = error
+                sys.stderr.write(f"samestep: a seed could not be noted: {error}; a replay seeds as it happens to then\n")
         finally:
             os.close(file)
 

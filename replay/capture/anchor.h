@@ -7,7 +7,7 @@
 // top of the next iteration and takes that. Metadata "samestep": JSON {format, rank, step, number, optimizers: [{class,
 // groups:
 // [{options, initial}], kinds: {key: StateItem::Kind}}], hyper}; `number` is the program's own number of the step,
-// `options` those at the end of the iteration, `initial` those when the loop began.
+// `options` those at the end of the iteration, `initial` those when the loop began or the group first took part.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,9 @@ struct Program {
 
 // Options by optimizer and group.
 using AllOptions = std::vector<std::vector<Options>>;
-[[nodiscard]] AllOptions all_options(const Optimizers& optimizers);
+// Takes into `first` the options of optimizers and groups that it has not, or has without any; forgets the groups that
+// are no more.
+void add_first_options(AllOptions& first, const Optimizers& optimizers);
 
 class AnchorCut {
  public:

@@ -37,13 +37,11 @@ nlohmann::json kinds_json(const Optimizer& optimizer) {
 }
 
 nlohmann::json optimizers_json(const Optimizers& optimizers, const AllOptions& initial) {
-  const auto now = all_options(optimizers);
   auto all = nlohmann::json::array();
   for (std::size_t number = 0; number < optimizers.size(); ++number) {
     auto groups = nlohmann::json::array();
-    for (std::size_t group = 0; group < now[number].size(); ++group) {
-      const bool known_before = group < initial[number].size();
-      groups.push_back(group_json(now[number][group], known_before ? initial[number][group] : now[number][group]));
+    for (std::size_t group = 0; group < optimizers[number]->groups(); ++group) {
+      groups.push_back(group_json(optimizers[number]->options(group), initial[number][group]));
     }
     all.push_back({{"class", optimizers[number]->class_name()},
                    {"groups", std::move(groups)},
@@ -54,13 +52,14 @@ nlohmann::json optimizers_json(const Optimizers& optimizers, const AllOptions& i
 
 }  // namespace
 
-AllOptions all_options(const Optimizers& optimizers) {
-  AllOptions all;
-  for (const auto& optimizer : optimizers) {
-    auto& groups = all.emplace_back();
-    for (std::size_t group = 0; group < optimizer->groups(); ++group) groups.push_back(optimizer->options(group));
+void add_first_options(AllOptions& first, const Optimizers& optimizers) {
+  first.resize(optimizers.size());
+  for (std::size_t number = 0; number < optimizers.size(); ++number) {
+    first[number].resize(optimizers[number]->groups());
+    for (std::size_t group = 0; group < first[number].size(); ++group) {
+      if (first[number][group].empty()) first[number][group] = optimizers[number]->options(group);
+    }
   }
-  return all;
 }
 
 AnchorCut::AnchorCut(const Program& program, std::uint64_t step, std::uint64_t number)

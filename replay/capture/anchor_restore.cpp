@@ -119,8 +119,7 @@ void restore_weights(const AnchorFile& file, const std::vector<WeightSlot>& slot
                      const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < slots.size(); ++i) check_fits(*file.find("weights_out/" + names[i]), slots[i]);
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    auto target = slots[i].tensor;
-    target.detach().copy_(tensor_over(*file.find("weights_out/" + names[i])));
+    overwrite(slots[i].tensor, tensor_over(*file.find("weights_out/" + names[i])));
   }
 }
 

@@ -95,6 +95,15 @@ LaneRecord LaneBuilder::record() const {
   return record;
 }
 
+void mask(LaneRecord& lane, const std::vector<bool>& covered) {
+  for (std::size_t i = 0; i < lane.presence.size(); ++i) {
+    if (covered[i]) continue;
+    lane.presence[i] = Presence::absent;
+    lane.digests[i] = {};
+    if (!lane.summaries.empty()) lane.summaries[i] = {};
+  }
+}
+
 void seal(Lane lane, LaneRecord& record, const std::vector<Column>& columns) {
   record.digest = lane_digest(lane, record, columns);
 }

@@ -71,6 +71,8 @@ class LaneBuilder {
   std::vector<Place> places_;
 };
 
+// Of a step's record: columns of other optimizers are none of its business.
+void mask(LaneRecord& lane, const std::vector<bool>& covered);
 // Computes the lane's digest.
 void seal(Lane lane, LaneRecord& record, const std::vector<Column>& columns);
 [[nodiscard]] LaneRecord absent_lane(AbsentReason reason);

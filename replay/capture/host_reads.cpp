@@ -173,13 +173,14 @@ void HostReads::end_giving() {
 std::uint64_t bits_of(const at::Scalar& value) {
   if (value.isFloatingPoint()) return std::bit_cast<std::uint64_t>(value.toDouble());
   if (value.isComplex()) return std::bit_cast<std::uint64_t>(value.toComplexDouble().real());
-  return static_cast<std::uint64_t>(value.toLong());
+  return value.type() == at::kUInt64 ? value.toUInt64() : static_cast<std::uint64_t>(value.toLong());
 }
 
 at::Scalar scalar_from(std::uint64_t bits, at::ScalarType type) {
   if (at::isFloatingType(type)) return std::bit_cast<double>(bits);
   if (at::isComplexType(type)) return c10::complex<double>(std::bit_cast<double>(bits), 0.0);
   if (type == at::kBool) return bits != 0;
+  if (type == at::kUInt64) return bits;
   return static_cast<std::int64_t>(bits);
 }
 

@@ -50,7 +50,8 @@ void Parameters::list_optimizer(std::size_t number) {
     const auto& tensors = optimizers_[number]->parameters(group);
     for (std::size_t position = 0; position < tensors.size(); ++position) {
       const auto named = names.find(tensors[position].unsafeGetTensorImpl());
-      const auto unnamed = "unnamed." + std::to_string(group) + "." + std::to_string(position);
+      const auto unnamed =
+          "unnamed." + std::to_string(number) + "." + std::to_string(group) + "." + std::to_string(position);
       add({named == names.end() ? unnamed : named->second, tensors[position], std::uint64_t{1} << number, false});
     }
   }

@@ -3,6 +3,7 @@
 // recording with one line on standard error, and the training goes on.
 #pragma once
 
+#include <c10/util/FunctionRef.h>
 #include <torch/torch.h>
 
 #include <chrono>
@@ -41,6 +42,12 @@ class Recording {
   void keep(Kept value);
   // One that the program made after the recording had begun; it takes the next number.
   void add_optimizer(std::unique_ptr<Optimizer> optimizer);
+  // One of them was replaced by another, or its parameters are gone.
+  void optimizers_changed();
+  // The recording ends here: its log says why, and so does standard error.
+  void give_up(const std::string& why);
+  // Whether the anchor's generators were put in where this step began, because they are pinned.
+  [[nodiscard]] bool rng_given() const { return rng_given_; }
 
   // True where the program has, or would have, updated one of `tensors` in place since the last call.
   [[nodiscard]] bool take_written(const std::vector<at::Tensor>& tensors);
@@ -84,8 +91,9 @@ class Recording {
 
   // The number in the run of the step that comes next.
   [[nodiscard]] std::uint64_t step_number() const { return loop_.next + offset_; }
-  template <class Work>
-  void guarded(const char* what, Work&& work);
+  // Does `work` where the recording lives, and ends it where that throws; counts the time.
+  void guarded(const char* what, c10::function_ref<void()> work);
+  [[nodiscard]] std::int64_t work_ns() const;  // since the work that is being done began
 
   [[nodiscard]] bool goes_forward() const;
   [[nodiscard]] bool pins_hyper() const { return link_->pinned_hyper().has_value(); }
@@ -109,6 +117,7 @@ class Recording {
   void plan_outcome(Outcome& outcome);
   [[nodiscard]] Layout layout_now(std::vector<Column> optimizer_columns) const;
   [[nodiscard]] StepRecord assemble(Outcome& outcome, std::size_t optimizer, bool skipped);
+  [[nodiscard]] const AllOptions& first_options();
   void note_hyper_names();
   [[nodiscard]] LaneRecord hyper_lane() const;
   [[nodiscard]] std::vector<bool> covered_by(std::size_t optimizer) const;
@@ -127,7 +136,7 @@ class Recording {
   std::vector<NamedTensor> reached_;
   protocol::Hello hello_;
   Settings settings_;
-  AllOptions initial_options_;
+  AllOptions first_options_;  // that each group was seen with
   std::uint64_t offset_ = 0;  // number in the run minus the program's own number
 
   std::unique_ptr<HostReads> host_reads_;  // recording what a later fast-forward is given

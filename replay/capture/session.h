@@ -149,7 +149,7 @@ class Session {
  public:
   // Several modules (names prefix their parameters; "" adds none) and several optimizers (a GAN). All must outlive the
   // session. Parameters come in the optimizers' order; those that no optimizer owns follow in module order, then the
-  // buffers. A parameter that no module names is called "unnamed.<group>.<position>".
+  // buffers. A parameter that no module names is called "unnamed.<optimizer>.<group>.<position>".
   using Modules = std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>>;
   using Optimizers = std::vector<torch::optim::Optimizer*>;
   Session(Modules modules, Optimizers optimizers);

@@ -78,6 +78,16 @@ at::Tensor host_copy(const at::Tensor& tensor) {
   return host.is_same(tensor) || host.is_alias_of(tensor) ? host.detach().clone() : host;
 }
 
+void overwrite(at::Tensor target, at::Tensor source) {
+  target = target.detach();
+  for (std::int64_t d = 0; target.layout() == at::kStrided && d < target.dim(); ++d) {
+    if (target.stride(d) != 0 || target.size(d) < 2) continue;
+    target = target.narrow(d, 0, 1);
+    source = source.narrow(d, 0, 1);
+  }
+  target.copy_(source);
+}
+
 bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes()) return false;
   const auto left = on_host(a), right = on_host(b);

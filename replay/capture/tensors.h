@@ -25,6 +25,9 @@ namespace samestep::capture {
 [[nodiscard]] at::Tensor on_host(const at::Tensor& tensor);
 // A copy of its own, in host memory.
 [[nodiscard]] at::Tensor host_copy(const at::Tensor& tensor);
+// Puts the elements of `source`, of the same shape, into `target`; of an expanded one, whose elements share memory,
+// each memory once.
+void overwrite(at::Tensor target, at::Tensor source);
 // True where shape, type and every bit agree.
 [[nodiscard]] bool same_bits(const at::Tensor& a, const at::Tensor& b);
 

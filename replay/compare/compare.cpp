@@ -33,6 +33,11 @@ bool keep_other_names(const LaneRecord& a, const Layout& layout_a, const LaneRec
   return common < std::max(x.size(), y.size());
 }
 
+// Read, and there was nothing to keep.
+bool holds_nothing(const LaneRecord& record, const Layout& layout, Lane lane) {
+  return record.status == LaneStatus::captured && compare_detail::entries(record, layout.of(lane)).empty();
+}
+
 // The count that this step's pair of records adds to.
 std::uint64_t LaneTally::*counted_as(Lane lane, const StepRecord& record_a, const Layout& layout_a,
                                      const StepRecord& record_b, const Layout& layout_b) {
@@ -44,9 +49,16 @@ std::uint64_t LaneTally::*counted_as(Lane lane, const StepRecord& record_a, cons
   if ((absent_a && absent_b) || off_schedule(lane, step, a) || off_schedule(lane, step, b)) return &LaneTally::absent;
   if (absent_a || absent_b) return &LaneTally::one_sided;
   if (a.status == LaneStatus::given || b.status == LaneStatus::given) return &LaneTally::given;
+  if (lane == Lane::state && holds_nothing(a, layout_a, lane) && holds_nothing(b, layout_b, lane))
+    return &LaneTally::absent;
   if (a.digest == b.digest) return &LaneTally::equal;
   if (lane == Lane::state && keep_other_names(a, layout_a, b, layout_b)) return &LaneTally::one_sided;
   return &LaneTally::differs;
+}
+
+void tally(LaneTally& lane, std::uint64_t LaneTally::*count, const LaneRecord& b) {
+  ++(lane.*count);
+  if (count == &LaneTally::one_sided && b.status == LaneStatus::absent) ++lane.first_has;
 }
 
 void list_tensor(Difference& difference, std::string label) {
@@ -207,7 +219,7 @@ std::optional<Difference> compare(const StepRecord& a, const Layout& layout_a, c
   std::optional<Difference> first;
   for (Lane lane : all_lanes) {
     const auto count = counted_as(lane, a, layout_a, b, layout_b);
-    if (lanes != nullptr) ++((*lanes)[static_cast<std::size_t>(lane)].*count);
+    if (lanes != nullptr) tally((*lanes)[static_cast<std::size_t>(lane)], count, b.of(lane));
     if (count != &LaneTally::differs || first) continue;
     first.emplace();
     first->step = a.step;

@@ -152,8 +152,10 @@ Verdict diff(const RunSide& a, const RunSide& b) {
   const Parting parting = first_parting(a.steps, b.steps, range);
   const auto difference =
       parting.step ? compare_from(a, b, range, *parting.step, verdict) : compare_samples(a, b, range, verdict);
-  if (!difference) return judge_same(std::move(verdict), a, b, range);
-  return judge_diverged(std::move(verdict), a, b, range, *difference, parting);
+  verdict = difference ? judge_diverged(std::move(verdict), a, b, range, *difference, parting)
+                       : judge_same(std::move(verdict), a, b, range);
+  say(verdict, missing_batch(verdict.lanes, a.label, b.label));
+  return verdict;
 }
 
 }  // namespace samestep

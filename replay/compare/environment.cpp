@@ -12,6 +12,8 @@
 
 #include "replay/compare/loaded_code.h"
 #include "replay/run/format.h"
+#include "replay/run/own_library.h"
+#include "replay/run/strict_json.h"
 
 namespace samestep {
 namespace {
@@ -29,7 +31,7 @@ bool without_meaning(const std::string& key) {
 }
 
 std::string as_text(const nlohmann::json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : json_dump(value);
 }
 
 // {"threads": {"intra": 2}} gives "threads.intra" = "2".
@@ -48,29 +50,37 @@ const nlohmann::json& field(const nlohmann::json& json, const char* key) {
   return json.is_object() && json.contains(key) ? json[key] : nothing;
 }
 
+std::string base(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
+}
+
 void add_file(Values& files, const std::string& path, const nlohmann::json& entry) {
   const nlohmann::json& bytes = entry.is_object() ? field(entry, "digest") : entry;
   if (bytes.is_string()) files[path] = bytes.get<std::string>();
 }
 
+// Preloaded by the recorder where it is asked to watch files, and by replays: no change of the user's.
+bool is_samesteps_own(const nlohmann::json& entry) {
+  const nlohmann::json& path = field(entry, "path");
+  return field(entry, "role") == "library" && path.is_string() && base(path.get<std::string>()) == files_library;
+}
+
 // Both forms that lists of files take: [{"path", "digest", ...}] and {path: digest or {"digest", ...}}. Not those that
-// are compared as modules, nor those of the distributions in `renewed`.
+// are compared as modules, nor those of the distributions in `renewed`, nor the recorder's own library.
 Values files_of(const nlohmann::json& json, const std::set<std::string>& renewed) {
   Values files;
   if (json.is_array()) {
     for (const auto& entry : json) {
       const nlohmann::json& owner = field(entry, "distribution");
-      if (is_module(entry) || (owner.is_string() && renewed.contains(owner.get<std::string>()))) continue;
+      if (is_module(entry) || is_samesteps_own(entry) ||
+          (owner.is_string() && renewed.contains(owner.get<std::string>())))
+        continue;
       if (field(entry, "path").is_string()) add_file(files, entry["path"].get<std::string>(), entry);
     }
   } else if (json.is_object()) {
     for (const auto& [path, entry] : json.items()) add_file(files, path, entry);
   }
   return files;
-}
-
-std::string base(const std::string& path) {
-  return std::filesystem::path(path).filename().string();
 }
 
 // A run in another folder has the same files at other paths: what has no partner by path is matched by its name.
@@ -92,14 +102,15 @@ void compare_files(std::vector<EnvironmentDifference>& found, const Values& a, c
     const std::string other = partner(path, b);
     matched.insert(other);
     if (other.empty()) {
-      found.push_back({Kind::file, path, digest.substr(0, 12), none});
+      found.push_back({Kind::file, path, digest.substr(0, 12), none, {path, digest}});
     } else if (b.at(other) != digest) {
-      found.push_back({Kind::file, path, digest.substr(0, 12), b.at(other).substr(0, 12)});
+      found.push_back(
+          {Kind::file, path, digest.substr(0, 12), b.at(other).substr(0, 12), {path, digest}, {other, b.at(other)}});
     }
   }
   for (const auto& [path, digest] : b) {
     if (!matched.contains(path) && partner(path, a).empty()) {
-      found.push_back({Kind::file, path, none, digest.substr(0, 12)});
+      found.push_back({Kind::file, path, none, digest.substr(0, 12), {}, {path, digest}});
     }
   }
 }
@@ -111,7 +122,9 @@ void compare_reads(std::vector<EnvironmentDifference>& found, const Values& a, c
   for (const auto& [path, digest] : a) {
     const auto other = b.find(path);
     if (other == b.end() || other->second == digest || ++changed > most_named) continue;
-    found.push_back({Kind::file, path, digest.substr(0, 12), other->second.substr(0, 12)});
+    const std::string whole = Digest::from_hex(other->second) ? other->second : "";
+    found.push_back(
+        {Kind::file, path, digest.substr(0, 12), other->second.substr(0, 12), {path, digest}, {path, whole}});
   }
   if (changed > most_named)
     found.push_back(
@@ -199,7 +212,7 @@ void compare_settings(std::vector<EnvironmentDifference>& found, const Values& a
 // Neither a setting nor a file's bytes, yet worth telling where two runs part.
 Values told_of(const nlohmann::json& what) {
   Values values;
-  if (field(what, "argv").is_array()) values["command"] = field(what, "argv").dump();
+  if (field(what, "argv").is_array()) values["command"] = json_dump(field(what, "argv"));
   const nlohmann::json& revision = field(what, "revision");
   if (field(revision, "commit").is_string()) values["revision"] = field(revision, "commit");
   if (field(revision, "diff").is_string()) {

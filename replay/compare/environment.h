@@ -18,9 +18,15 @@ struct EnvironmentDifference {
     told,     // told, but neither: the command, the revision
     loaded,   // code that one side alone had loaded: a suspect where they part, else not worth a word
   };
+  // A file as one side has it; empty where it has none, and the digest where it is not known whole.
+  struct File {
+    std::string path, digest;
+    friend bool operator==(const File&, const File&) = default;
+  };
   Kind kind = Kind::setting;
-  std::string item;  // "threads.intra", "/home/a/train.py"
-  std::string a, b;  // the values; "(none)" where one side lacks it
+  std::string item;               // "threads.intra", "/home/a/train.py"
+  std::string a, b;               // the values; "(none)" where one side lacks it
+  File file_a = {}, file_b = {};  // of Kind::file
   friend bool operator==(const EnvironmentDifference&, const EnvironmentDifference&) = default;
 };
 // "OMP_NUM_THREADS: 2 against 1"

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
 
 namespace samestep {
@@ -90,6 +91,14 @@ std::string with_remark(const Module& module, const std::map<std::string, Instal
   return module.path;
 }
 
+// A text encoding of Python's own library: loaded when a text file of that encoding is first opened, by whatever opens
+// it (the package samestep is one). Which file decodes text is known to no training.
+bool is_codec(const std::string& name, const Module& module, const std::map<std::string, Module>& loaded) {
+  const auto package = loaded.find("encodings");
+  if (!name.starts_with("encodings.") || package == loaded.end() || !module.distribution.empty()) return false;
+  return std::filesystem::path(module.path).parent_path() == std::filesystem::path(package->second.path).parent_path();
+}
+
 void compare_modules(std::vector<EnvironmentDifference>& found, const json& a, const json& b,
                      const std::set<std::string>& renewed) {
   const auto in_a = modules_of(a), in_b = modules_of(b);
@@ -98,6 +107,7 @@ void compare_modules(std::vector<EnvironmentDifference>& found, const json& a, c
   const auto one_sided = [&](const auto& side, const auto& other, bool is_first) {
     for (const auto& [name, module] : side) {
       if (other.contains(name) || !module.from_start || renewed.contains(module.distribution)) continue;
+      if (is_codec(name, module, side)) continue;
       found.push_back({Kind::loaded, fmt::format("module {} ({})", name, module.path), is_first ? module.path : none,
                        is_first ? none : module.path});
     }
@@ -109,7 +119,12 @@ void compare_modules(std::vector<EnvironmentDifference>& found, const json& a, c
     const std::string& y = other->second.digest;
     if (x.empty() || y.empty() || x == y) continue;
     const std::string now = with_remark(other->second, installed_b), before = with_remark(module, installed_a);
-    found.push_back({Kind::file, now == other->second.path ? before : now, x.substr(0, 12), y.substr(0, 12)});
+    found.push_back({Kind::file,
+                     now == other->second.path ? before : now,
+                     x.substr(0, 12),
+                     y.substr(0, 12),
+                     {module.path, x},
+                     {other->second.path, y}});
   }
   one_sided(in_a, in_b, true);
   one_sided(in_b, in_a, false);

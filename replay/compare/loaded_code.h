@@ -19,8 +19,9 @@ namespace samestep {
 [[nodiscard]] std::set<std::string> renewed_distributions(const nlohmann::json& a, const nlohmann::json& b);
 
 // `a`, `b`: the manifest's `what` of both. Modules with other bytes (Kind::file), of one side only (Kind::loaded, if
-// they were there at the first training event: what is imported later depends on how far a run came), versions of
-// distributions (Kind::setting), the revision of the script's own repository (Kind::told).
+// they were there at the first training event: what is imported later depends on how far a run came; and not if they
+// are text encodings of Python's own library), versions of distributions (Kind::setting), the revision of the script's
+// own repository (Kind::told).
 [[nodiscard]] std::vector<EnvironmentDifference> code_differences(const nlohmann::json& a, const nlohmann::json& b);
 
 }  // namespace samestep

@@ -23,8 +23,8 @@ std::string missing(const LaneTally& tally) {
 std::string state_limit(const LaneTally& tally) {
   if (tally.equal == 0 || tally.absent == 0) return "";
   return fmt::format(
-      "named state (what session.keep names) was compared at {} only: it is read at anchors and where a "
-      "segment begins",
+      "the lane state (schedulers, gradient scalers, modules without an optimizer, what samestep.state or session.keep "
+      "names) was compared at {} only: it is read at anchors and where a segment begins",
       steps(tally.equal));
 }
 
@@ -65,6 +65,16 @@ std::vector<std::string> lane_limits(const LaneTallies& lanes) {
     if (!sentence.empty()) sentences.push_back(std::move(sentence));
   }
   return sentences;
+}
+
+std::string missing_batch(const LaneTallies& lanes, const std::string& a, const std::string& b) {
+  const LaneTally& batch = lanes[static_cast<std::size_t>(Lane::batch)];
+  if (batch.one_sided == 0) return "";
+  const std::string side = batch.first_has == batch.one_sided ? b : batch.first_has == 0 ? a : "one side or the other";
+  return fmt::format(
+      "{} has no batch at {} where the other side has one: usually the model was called in evaluation mode there (a "
+      "train() that is missing after eval()), or not at all",
+      side, steps(batch.one_sided));
 }
 
 }  // namespace samestep

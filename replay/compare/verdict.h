@@ -22,6 +22,7 @@ enum class Outcome : std::uint8_t { same, diverged, flaky, incomparable, tampere
 [[nodiscard]] int exit_code(Outcome outcome);
 inline constexpr int exit_usage = 2;  // usage or I/O
 inline constexpr int exit_untestable = 125;
+inline constexpr int exit_ends_git_bisect = 128;  // of `git bisect run`: what is wrong is no revision's fault
 
 // The kind of cause.
 enum class Cause : std::uint8_t {
@@ -52,6 +53,7 @@ struct LaneTally {
   std::uint64_t one_sided = 0;  // captured on one side, absent on the other although it was due
   std::uint64_t given = 0;      // to one side or both
   std::uint64_t absent = 0;
+  std::uint64_t first_has = 0;  // of one_sided: those where the first side captured it
 
   [[nodiscard]] std::uint64_t compared() const { return equal + differs; }
   [[nodiscard]] std::uint64_t missed() const { return one_sided + given; }  // due, and not compared
@@ -63,6 +65,9 @@ using LaneTallies = std::array<LaneTally, lane_count>;
 // What a result does not speak of, one sentence a lane: lanes that were missed at some steps or at all of them, and
 // those that neither side has. `state` that neither side has is not told: most programs name none.
 [[nodiscard]] std::vector<std::string> lane_limits(const LaneTallies& lanes);
+// What it usually means that steps have a batch on one side only, and which side lacks it; empty where none do. `a`,
+// `b`: what to call the sides.
+[[nodiscard]] std::string missing_batch(const LaneTallies& lanes, const std::string& a, const std::string& b);
 
 struct Verdict {
   Outcome outcome = Outcome::incomparable;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "replay/doctor/situation.h"
+#include "replay/recorder/command_words.h"
 #include "replay/recorder/distributions.h"
 #include "replay/recorder/file_digests.h"
 #include "replay/recorder/program_code.h"
@@ -125,11 +126,8 @@ PythonSituation understood(const std::string& text) {
 }  // namespace
 
 std::string python_of(std::span<const std::string> argv) {
-  for (const std::string& word : argv) {
-    const std::string name = fs::path(word).filename();
-    if (!name.starts_with("python")) continue;
-    if (name.find_first_not_of("0123456789.", 6) == std::string::npos) return word;
-  }
+  for (const std::string& word : argv)
+    if (is_python(word)) return word;
   return "python3";
 }
 

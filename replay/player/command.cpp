@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <sstream>
 
 #include "replay/run/error.h"
+#include "replay/run/format.h"
 
 namespace samestep {
 namespace {
@@ -79,6 +81,35 @@ void override_pins(Command& command, const std::map<std::string, std::string>& s
   }
 }
 
+// As a shell would find it in another PATH than ours.
+std::string found_in(const std::string& path, const std::string& program) {
+  if (program.find('/') != std::string::npos) return program;
+  std::istringstream folders(path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::filesystem::path candidate = std::filesystem::path(folder.empty() ? "." : folder) / program;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return program;
+}
+
+void exchange_variables(Command& command, const EnvironmentChanges& changes) {
+  if (const auto path = changes.find("PATH"); path != changes.end() && path->second)
+    command.launch.argv.front() = found_in(*path->second, command.launch.argv.front());
+  for (const auto& [name, value] : changes) {
+    command.launch.environment[name] = value;
+    const auto pin = std::ranges::find(command.pins, name, &Pin::name);
+    if (pin != command.pins.end()) pin->value = value;
+  }
+}
+
+// A program that asked for its recorder itself had perhaps trained before.
+void begin_where_recorded(Command& command, const nlohmann::json& recorded) {
+  if (!recorded.is_object() || !recorded.contains("settings") || !recorded["settings"].is_object()) return;
+  if (recorded["settings"].value("attached", nlohmann::json()) != true) return;
+  command.launch.environment[format::attached_variable] = "1";
+  command.remarks.emplace_back("the recording began at the program's samestep.record(): so does this");
+}
+
 }  // namespace
 
 bool is_own_run(const std::filesystem::path& run) {
@@ -103,6 +134,8 @@ Command command_for(const nlohmann::json& recorded, const ReplayOptions& options
   command.pins = pins_from_manifest(recorded);
   override_pins(command, options.set);
   command.launch.environment = changes_for(command.pins, current_environment());
+  exchange_variables(command, options.environment);
+  begin_where_recorded(command, recorded);
   command.seeds = seeds_from_manifest(recorded);
   if (!options.command.empty() && options.command != recorded_command(recorded)) {
     command.gives_seeds = false;

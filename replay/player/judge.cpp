@@ -21,7 +21,9 @@ Verdict never_connected(const Pass& pass) {
   Verdict verdict;
   say(verdict, fmt::format("no session connected, so nothing was compared: the program {}", pass.ending.text()));
   if (pass.ending.kind == Ending::Kind::exited && pass.ending.value == 0) {
-    say(verdict, "is it the recorded program, and does it make a samestep::Session?");
+    say(verdict,
+        "is it the recorded program, and does it train: with a samestep::Session, or with PyTorch in a Python that has "
+        "the package samestep (and, where the recording began at samestep.record(), with that call)?");
   }
   show_output(verdict, pass);
   return verdict;
@@ -148,6 +150,7 @@ Verdict judge(const StepSource& recording, const Plan& plan, const Pass& pass) {
       say(verdict, "no lane was captured on both sides");
     }
   }
+  say(verdict, missing_batch(verdict.lanes, "the recording", "the replay"));
   say_window(verdict, plan, pass.findings);
   say_notices(verdict, pass.findings);
   verdict.limits = lane_limits(verdict.lanes);

@@ -12,12 +12,18 @@
 namespace samestep {
 namespace {
 
-void cut_to_recording(Plan& plan, std::uint64_t first, std::uint64_t end) {
+std::string outside(const Plan& plan, const ReplayOptions& options, std::uint64_t first, std::uint64_t end) {
+  const std::string asked = !options.to                ? fmt::format("--from {}", plan.from)
+                            : plan.to == plan.from + 1 ? fmt::format("step {}", plan.from)
+                                                       : fmt::format("steps {} to {}", plan.from, plan.to - 1);
+  return fmt::format("{} lies outside the recording, which has steps {} to {}", asked, first, end - 1);
+}
+
+void cut_to_recording(Plan& plan, const ReplayOptions& options, std::uint64_t first, std::uint64_t end) {
   if (first == end) {
     plan.refusal = "the recording holds no step of this rank";
   } else if (plan.from >= end || plan.to <= first) {
-    plan.refusal = fmt::format("the window {} to {} lies outside the recorded steps {} to {}", plan.from, plan.to - 1,
-                               first, end - 1);
+    plan.refusal = outside(plan, options, first, end);
   } else if (plan.to > end || plan.from < first) {
     plan.remark =
         fmt::format("asked for steps {} to {}, recorded are {} to {}", plan.from, plan.to - 1, first, end - 1);
@@ -63,7 +69,9 @@ bool jumps(const std::string& restart, const ReplayOptions& options) {
   if (!options.jump) return false;
   if (restart == name(protocol::Restart::either)) return true;
   throw BrokenInput(
-      "--jump: the recorded program has no loop over samestep.steps() with its model given to samestep.attach(), so "
+      "--jump: the recorded program has no loop over samestep.steps() with its model given to samestep.attach(), nor "
+      "is "
+      "it transformers.Trainer's, so "
       "nothing tells where its loop can be entered (docs/python.md). Without --jump it is led to the anchor");
 }
 
@@ -118,7 +126,7 @@ Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
     throw BrokenInput(fmt::format("no step lies in the window --from {} --to {}: --to is one past the last step",
                                   plan.from, plan.to));
   }
-  cut_to_recording(plan, recording.first_step(), recording.end_step());
+  cut_to_recording(plan, options, recording.first_step(), recording.end_step());
   if (plan.refusal.empty()) choose_start(plan, recording, options);
   if (!plan.refusal.empty()) return plan;
   plan.sessions = other_session(plan, recording);

@@ -64,6 +64,7 @@ Ending launch_in_view(const Stage& stage, Launch start, Server& server, bool kee
 
 void count(ReplayAnswer& answer, const Pass& pass) {
   if (pass.ending.asked_to_stop != 0) answer.asked_to_stop = pass.ending.asked_to_stop;
+  if (!pass.ending.stopped.empty()) answer.passed_limit = true;
   answer.steps_run += pass.findings.steps.chains().size();
 }
 
@@ -245,7 +246,7 @@ std::optional<std::string> why_not_forward(const Plan& plan, const Pass& pass) {
   for (const protocol::Notice& notice : pass.findings.notices)
     if (notice.kind == "restore_failed") return "the program could not be brought to the anchor: " + notice.text;
   if (pass.findings.connected && pass.findings.steps.next() <= plan.first_step)
-    return fmt::format("the program ended before it came to the anchor at step {}", plan.anchor->step);
+    return fmt::format("the program {} before it came to the anchor at step {}", pass.ending.text(), plan.anchor->step);
   return std::nullopt;
 }
 
@@ -266,19 +267,25 @@ void leave_unconfirmed(Verdict& verdict) {
 
 // What differs around the run, and whether that explains it.
 void weigh(Verdict& verdict, const Stage& stage, const Plan& plan, Present& present, const Findings& findings) {
-  if (stage.options.another_revision) {
-    const auto differences = differences_around(verdict, stage, plan, {present.what(), findings.environment});
-    return weigh_environment(verdict, differences, stage.options.ignore_environment);
-  }
-  const auto differences = differences_around(verdict, stage, plan, present.surroundings(findings));
-  probe_after(verdict, stage, differences);
+  const bool another = stage.options.another_revision, whole = !another || stage.options.look_around;
+  const auto& differences = stage.answer.differences =
+      differences_around(verdict, stage, plan,
+                         whole ? present.surroundings(findings) : Surroundings{present.what(), findings.environment});
+  if (!another) probe_after(verdict, stage, differences);
   weigh_environment(verdict, differences, stage.options.ignore_environment);
 }
 
 void play(const Stage& stage, const Plan& plan);
 
+// What the program printed until then is evidence too.
+void put_output_aside(const std::filesystem::path& folder) {
+  std::error_code error;  // without a file there is nothing to keep
+  std::filesystem::rename(folder / "output.txt", folder / "output-forwarded.txt", error);
+}
+
 void play_from_the_start(Stage stage, const Plan& plan, const std::string& why) {
   stage.options.say(why + "; computing the window from the start");
+  put_output_aside(stage.folder);
   stage.anchor = nullptr;
   play(stage, without_anchor(plan));
   Verdict& verdict = stage.answer.verdict;
@@ -289,7 +296,7 @@ void play_from_the_start(Stage stage, const Plan& plan, const std::string& why) 
 }
 
 void play(const Stage& stage, const Plan& plan) {
-  Present present(session_at(stage.recording, plan.from), stage.command);
+  Present present(session_at(stage.recording, plan.from), stage.command, stage.options.another_revision);
   announce(stage, plan, present);
   std::optional<SavedRun> saved = saved_run(stage, plan, present);
   WatchOptions options = watch_options(stage, std::nullopt, "");

@@ -15,8 +15,10 @@
 #include <string>
 #include <vector>
 
+#include "replay/compare/environment.h"
 #include "replay/compare/verdict.h"
 #include "replay/recorder/launch.h"
+#include "replay/view/earlier_state.h"
 
 namespace samestep {
 
@@ -28,7 +30,7 @@ struct ReplayOptions {
   std::optional<std::uint64_t> to;         // one past the last; default: the run's end when the replay starts
   std::map<std::string, std::string> set;  // pins to override; only names that is_pin() knows
   std::optional<std::filesystem::path>
-      save;                      // keep the replay here, as a run directory too; must not exist or be empty
+      save;                                  // keep the replay here, as a run directory too; must not exist or be empty
   std::optional<std::filesystem::path> cwd;  // default: the recorded folder
   std::vector<std::string> command;          // default: the recorded command
   bool keep_going = false;                   // compare on after the first divergence
@@ -46,6 +48,13 @@ struct ReplayOptions {
   Limits limits;                                // of each replay
   // The code is another revision's on purpose: what changed around the run is neither told nor weighed as a suspect.
   bool another_revision = false;
+  // Of another revision too, files and all: the answer tells what changed around the run.
+  bool look_around = false;
+  // Set or removed in the program's environment over the recorded pins. The caller's own word, never a manifest's.
+  EnvironmentChanges environment;
+  // Stand in the view when the program starts, in place of what is there; their folders are laid over. REQUIRES not
+  // in_place.
+  std::vector<EarlierFile> exchanged;
   // Called once with the view, before the program starts in it: what it runs there and settles, every replay finds. A
   // sentence where the program cannot be tried then; the answer is untestable. REQUIRES not in_place.
   std::function<std::string(View&)> prepare;
@@ -57,12 +66,15 @@ struct ReplayOptions {
 struct ReplayAnswer {
   Verdict verdict;
   bool untestable = false;              // the program did not start: exit code 125, and the evidence says why
+  bool passed_limit = false;            // a replay passed its limit of time or memory, and was ended for that
   std::filesystem::path folder;         // empty where the program was never launched
   std::optional<std::uint64_t> anchor;  // S of the one that the judged replay started from
   int asked_to_stop = 0;                // the signal by which somebody asked for its end: the verdict says nothing then
   std::uint64_t steps_run = 0;          // computed in all replays that the answer took
   // After the last step of the first replay; equal ones mean that the same steps were done. Nullopt: none was.
   std::optional<Digest> chain;
+  // Around the run, recorded against now. Of another revision without files where nobody looked around.
+  std::vector<EnvironmentDifference> differences;
 };
 
 // Throws TamperedInput where the run's contents contradict each other; BrokenInput for what cannot be read, a folder

@@ -1,9 +1,17 @@
 #include "replay/player/present.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
+#include <atomic>
+#include <optional>
+
+#include "replay/recorder/descriptor.h"
 #include "replay/recorder/file_record.h"
 #include "replay/recorder/provenance.h"
+#include "replay/run/error.h"
+#include "replay/run/run_files.h"
 
 namespace samestep {
 namespace {
@@ -44,13 +52,54 @@ std::string change_of(const nlohmann::json& file) {
   return "";
 }
 
+// Contents of equal size, of what was written to since. So many bytes are read before a replay starts; what is beyond
+// is told by its digest when it ends.
+class EqualSizes {
+ public:
+  // Empty where they are as recorded, or are not known to be others.
+  std::string change_of(const nlohmann::json& file) {
+    const std::string path = text(file, "path"), recorded = text(file, "digest");
+    if (path.empty() || recorded.empty() || text(file, "role") == "library") return "";
+    const Descriptor opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    struct stat info {};
+    if (!opened || ::fstat(opened.get(), &info) != 0 || !S_ISREG(info.st_mode) || !is_newer(file, info)) return "";
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    if (size > left_) return "";
+    left_ -= size;
+    const auto now = digest_of(opened.get(), path);
+    if (!now || now->hex() == recorded) return "";
+    return fmt::format("{} has other contents than recorded, as many bytes (digest {}, recorded {})", path,
+                       now->hex().substr(0, 12), recorded.substr(0, 12));
+  }
+
+ private:
+  // Any other time will do: a copy can bring an older one.
+  static bool is_newer(const nlohmann::json& file, const struct stat& info) {
+    const std::int64_t now = info.st_mtim.tv_sec * std::int64_t{1'000'000'000} + info.st_mtim.tv_nsec;
+    return !file.contains("mtime_ns") || file["mtime_ns"] != now;
+  }
+  static std::optional<Digest> digest_of(int descriptor, const std::string& path) {
+    const std::atomic<bool> never = false;
+    try {
+      return file_digest(descriptor, path, never);
+    } catch (const BrokenInput&) {
+      return std::nullopt;
+    }
+  }
+
+  std::uint64_t left_ = std::uint64_t{1} << 30;
+};
+
 // The first of them; of a data set that was made anew every file is another.
 void add_changes(std::vector<std::string>& found, const nlohmann::json& files) {
   constexpr std::size_t most_named = 20;
   std::size_t changed = 0;
-  for (const auto& file : files)
-    if (std::string change = change_of(file); !change.empty() && ++changed <= most_named)
-      found.push_back(std::move(change));
+  EqualSizes of_equal_size;
+  for (const auto& file : files) {
+    std::string change = change_of(file);
+    if (change.empty()) change = of_equal_size.change_of(file);
+    if (!change.empty() && ++changed <= most_named) found.push_back(std::move(change));
+  }
   if (changed > most_named) found.push_back(fmt::format("{} more files", changed - most_named));
 }
 
@@ -63,11 +112,12 @@ std::string state_now(const std::string& path) {
 
 }  // namespace
 
-Present::Present(const nlohmann::json& recorded, const Command& command)
+Present::Present(const nlohmann::json& recorded, const Command& command, bool another_revision)
     : recorded_(recorded),
       what_(describe_run(command.launch.argv, folder_of(command), command.pins)),
       digests_(FileDigests::default_cache()),
-      code_(digests_, ProgramCode::default_cache()) {
+      code_(digests_, ProgramCode::default_cache(), !another_revision) {
+  if (!another_revision) what_["revision"] = describe_revision(folder_of(command));
   for (const NamedFile& file : files_of_command(command.launch.argv, folder_of(command))) {
     command_files_.push_back(file.path);
     digests_.add(file.path, file.role);

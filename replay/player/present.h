@@ -12,8 +12,8 @@ namespace samestep {
 class Present {
  public:
   // Begins to digest the recorded files and the command's. `recorded`, of the session that is replayed, must outlive
-  // it.
-  Present(const nlohmann::json& recorded, const Command& command);
+  // it. `another_revision`: what runs is not what git would say of the command's folder, so it is not asked.
+  Present(const nlohmann::json& recorded, const Command& command, bool another_revision);
 
   // Before the start: sentences about the program, its arguments and the revision, where they changed.
   [[nodiscard]] std::vector<std::string> changes() const;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "replay/player/recorded_files.h"
+#include "replay/run/error.h"
 #include "replay/view/refused_writes.h"
 
 namespace samestep {
@@ -23,12 +24,17 @@ std::string sentence_of(const View& view, const ReplayOptions& options) {
                      options.network ? "the network is the machine's" : "there is no network (--network)");
 }
 
+std::string files_of(std::size_t count, const char* what) {
+  return fmt::format("{} file{} that the recording {}", count, count == 1 ? "" : "s", what);
+}
+
 std::string before_sentence(const EarlierState& before) {
-  if (before.hidden.empty() && before.files.empty()) return "";
-  return fmt::format(
-      "as the recording found it: {} that it made hidden, {} that it changed or removed put back (--show "
-      "PATH leaves one as it is)",
-      before.hidden.size(), before.files.size());
+  std::vector<std::string> parts;
+  if (!before.hidden.empty()) parts.push_back("hidden: " + files_of(before.hidden.size(), "made"));
+  if (!before.files.empty()) parts.push_back("restored: " + files_of(before.files.size(), "changed or removed"));
+  if (parts.empty()) return "";
+  return fmt::format("folders are as the recording found them; {} (--show PATH leaves one as it is now)",
+                     fmt::join(parts, "; "));
 }
 
 void take_recorded_files(ViewOptions& view, std::vector<std::string>& remarks, const ReplayOptions& options,
@@ -50,6 +56,7 @@ void take_recorded_files(ViewOptions& view, std::vector<std::string>& remarks, c
 
 std::optional<ReplayView> view_for(const ReplayOptions& options, const Command& command,
                                    const nlohmann::json& recorded) {
+  if (options.in_place && !options.exchanged.empty()) throw BrokenInput("files are exchanged in a view alone");
   if (options.in_place) return std::nullopt;
   ViewOptions wanted;
   wanted.cwd = fs::absolute(command.launch.cwd.empty() ? fs::current_path() : command.launch.cwd);
@@ -57,6 +64,10 @@ std::optional<ReplayView> view_for(const ReplayOptions& options, const Command& 
   wanted.network = options.network;
   ReplayView found;
   take_recorded_files(wanted, found.remarks, options, recorded);
+  for (const EarlierFile& file : options.exchanged) {
+    wanted.folders.push_back(file.at.parent_path());
+    wanted.before.files.push_back(file);
+  }
   found.view = std::make_unique<View>(wanted);
   found.view->probe();
   found.remarks.insert(found.remarks.begin(), sentence_of(*found.view, options));

@@ -10,14 +10,15 @@
 namespace samestep {
 namespace {
 
-// Standard input is a pipe whose other end the program holds.
+// Standard input is a pipe whose other end the program holds, and for longer than it lives what it forked. A word in
+// it, or its end, is the end.
 class Attached : public Running {
  public:
   [[nodiscard]] int descriptor() const override { return STDIN_FILENO; }
   [[nodiscard]] bool ended() override {
     std::array<char, 256> ignored;
     const auto count = ::read(STDIN_FILENO, ignored.data(), ignored.size());
-    return count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN);
+    return count >= 0 || (count < 0 && errno != EINTR && errno != EAGAIN);
   }
   void pass_on(int) override {}  // the program is not ours to signal
   [[nodiscard]] pid_t process() const override { return -1; }

@@ -15,6 +15,19 @@ namespace {
 
 constexpr std::size_t most_kinds_named = 6;
 
+std::string why_no_step(const Recorded& recorded) {
+  if (recorded.someone_connected) return "a process connected and made no step";
+  if (recorded.is_python)
+    return "no training step of PyTorch was seen: is the package samestep installed in that Python, and does it train "
+           "in a process that this command waits for? (samestep doctor looks at the Python)";
+  return "no process connected while the command ran: is it linked with samestep (a Python: is the package samestep "
+         "installed in it?), or left in the background by a command that ended first?";
+}
+
+std::string shown_event(const ManifestKeeper::Shown& event) {
+  return fmt::format("{}: {}", event.is_difference ? "first difference" : "first", event.text);
+}
+
 }  // namespace
 
 std::string shown(const fs::path& path) {
@@ -40,7 +53,7 @@ std::string events_line(const ManifestKeeper& manifest) {
     if (++kinds > most_kinds_named)
       unnamed += count;
     else
-      parts.push_back(fmt::format("{} {} (first: {})", count, kind, manifest.first_event_text(kind)));
+      parts.push_back(fmt::format("{} {} ({})", count, kind, shown_event(manifest.most_telling(kind))));
   }
   if (unnamed > 0) parts.push_back(fmt::format("{} of {} more kinds", unnamed, kinds - most_kinds_named));
   return fmt::format("{}", fmt::join(parts, "; "));
@@ -49,11 +62,8 @@ std::string events_line(const ManifestKeeper& manifest) {
 std::string last_line(const Recorded& recorded) {
   const std::string path = shown(recorded.run);
   if (recorded.steps == 0) {
-    const char* why = recorded.someone_connected
-                          ? "the command connected and made no step"
-                          : "no process connected while the command ran: is it linked with samestep, "
-                            "or left in the background by a command that ended first?";
-    return fmt::format("recorded 0 steps in {}; {}", path, why);
+    const std::string failed = recorded.ended.empty() ? "" : fmt::format("the command {}; ", recorded.ended);
+    return fmt::format("recorded 0 steps in {}; {}{}", path, failed, why_no_step(recorded));
   }
   std::string text = fmt::format("recorded {} steps in {} ({}, {} a step), chain {}", recorded.steps, path,
                                  human(bytes_of_run(recorded.run)), human(recorded.log_bytes / recorded.steps),

@@ -15,8 +15,8 @@ namespace samestep {
 // "1.2 MB".
 [[nodiscard]] std::string human(std::uint64_t bytes);
 
-// The events of each kind with the first one's text, of so many kinds as a person reads; empty where there were none.
-// Errors were said when they happened.
+// The events of each kind with the text of the most telling one, of so many kinds as a person reads; empty where there
+// were none. Errors were said when they happened.
 [[nodiscard]] std::string events_line(const ManifestKeeper& manifest);
 
 struct Recorded {
@@ -27,6 +27,8 @@ struct Recorded {
   std::uint32_t rank = 0;
   std::size_t ranks = 0;  // that have steps
   bool someone_connected = false;
+  bool is_python = false;  // the command names one
+  std::string ended;       // how the command ended, where it was not well: "exited with code 2"
   bool failed = false;
 };
 // The last line: steps, place, size, bytes a step, chain head (and whose, where that is not plain), next command; or

@@ -17,7 +17,10 @@ namespace samestep {
 
 namespace {
 
-constexpr std::size_t most_cached = 50000;
+constexpr std::size_t most_cached = 20000;
+// A smaller file is read in less time than it takes to remember thousands of them, which every recording would have to
+// read and write.
+constexpr std::uint64_t least_cached = std::uint64_t{1} << 16;
 
 std::int64_t nanoseconds(const timespec& time) {
   return time.tv_sec * std::int64_t{1000000000} + time.tv_nsec;
@@ -88,7 +91,8 @@ void FileDigests::digest(FileDigest file) {
     file.digest = file.cached ? known->second : digest_of(read_, descriptor.get(), file.path, give_up_);
     const auto after = regular_file(descriptor.get());
     if (!after || identity(*after) != key) file.digest.reset();
-    if (file.digest) used_[key] = *file.digest;
+    if (file.digest && file.size >= least_cached) used_[key] = *file.digest;
+    fresh_ |= file.digest && file.size >= least_cached && !file.cached;
   }
   const std::scoped_lock lock(mutex_);
   if (before) done_.push_back(std::move(file));
@@ -122,16 +126,18 @@ std::filesystem::path FileDigests::default_cache() {
 void FileDigests::load() {
   std::ifstream in(cache_);
   std::string key, hex;
-  while (known_.size() < most_cached && in >> key >> hex)
-    if (const auto digest = Digest::from_hex(hex)) known_[key] = *digest;
+  while (order_.size() < most_cached && in >> key >> hex) {
+    const auto digest = Digest::from_hex(hex);
+    if (digest && known_.try_emplace(key, *digest).second) order_.push_back(key);
+  }
 }
 
 // A cache that cannot be written costs time, nothing else.
 void FileDigests::save() const {
-  if (cache_.empty()) return;
-  std::map<std::string, Digest> all = used_;
-  for (const auto& entry : known_)
-    if (all.size() < most_cached) all.insert(entry);
+  if (cache_.empty() || !fresh_) return;
+  std::vector<std::pair<std::string, Digest>> all(used_.begin(), used_.end());
+  for (const std::string& key : order_)
+    if (all.size() < most_cached && !used_.contains(key)) all.emplace_back(key, known_.at(key));
   std::error_code ignored;
   std::filesystem::create_directories(cache_.parent_path(), ignored);
   const std::filesystem::path temporary = fmt::format("{}.{}", cache_.string(), ::getpid());

@@ -1,5 +1,6 @@
 // Digests the files that a run was made of (program, libraries, configuration) beside the training. A file whose
 // device, inode, size and both times are known already is not read again: the manifest says which ones were looked up.
+// Small ones are read each time.
 #pragma once
 
 #include <atomic>
@@ -57,7 +58,9 @@ class FileDigests {
   std::set<std::string> taken_;
   std::vector<FileDigest> done_;
   std::map<std::string, Digest> known_;  // by identity: device, inode, size, times
-  std::map<std::string, Digest> used_;   // of those, what this run met
+  std::vector<std::string> order_;       // of their keys: the last used come first
+  std::map<std::string, Digest> used_;   // what this run met
+  bool fresh_ = false;                   // of that, something was not known
   std::atomic<bool> give_up_ = false;
   std::size_t added_ = 0;
   Worker worker_{{}, true};  // a file whose digest failed is not listed

@@ -14,6 +14,7 @@
 
 #include "replay/recorder/quiet_thread.h"
 #include "replay/run/error.h"
+#include "replay/run/own_library.h"
 
 namespace samestep {
 namespace {
@@ -21,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int backlog = 1024;
-constexpr const char* library_name = "libsamestep_files.so";
 constexpr const char* preload_variable = "LD_PRELOAD";
 // AddressSanitizer wants to be the first library of a program; with another before it, it ends the program.
 constexpr const char* sanitizer_variable = "ASAN_OPTIONS";
@@ -125,7 +125,7 @@ std::optional<fs::path> preload_library() {
   for (const fs::path& folder : {prefix / "lib", prefix / "lib/samestep", prefix / "lib64/samestep",
                                  prefix / "replay/files", prefix.parent_path() / "replay/files"}) {
     // A space or a colon would end its name in LD_PRELOAD.
-    const fs::path library = folder / library_name;
+    const fs::path library = folder / files_library;
     if (fs::is_regular_file(library, error) && library.native().find_first_of(" :") == std::string::npos)
       return library;
   }

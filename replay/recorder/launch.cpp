@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -16,6 +15,7 @@
 #include "replay/recorder/process.h"
 #include "replay/recorder/process_tree.h"
 #include "replay/recorder/python_hook.h"
+#include "replay/recorder/signals.h"
 
 namespace samestep {
 
@@ -23,63 +23,7 @@ namespace {
 
 constexpr const char* python_path_variable = "PYTHONPATH";
 
-// Would end the recorder, or are a message for the command.
-constexpr std::array passed_on{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
-// Would end the recorder at a write to a closed pipe, or to a file at its size limit; as an error of the write they are
-// said in words. The command gets back what it would have had.
-constexpr std::array ignored{SIGPIPE, SIGXFSZ};
 constexpr int tick_milliseconds = 100;
-
-// What the ignored signals did when this process began: what every command gets back, the second of a replay too.
-const std::array<void (*)(int), ignored.size()>& dispositions_before() {
-  static const auto before = [] {
-    std::array<void (*)(int), ignored.size()> list{};
-    for (std::size_t i = 0; i < ignored.size(); ++i) list[i] = std::signal(ignored[i], SIG_IGN);
-    return list;
-  }();
-  return before;
-}
-
-// While it lives, signals come through `descriptor()` and end nothing.
-class Signals {
- public:
-  Signals() {
-    sigset_t taken;
-    sigemptyset(&taken);
-    for (const int signal : passed_on) sigaddset(&taken, signal);
-    pthread_sigmask(SIG_BLOCK, &taken, &mask_);
-    static_cast<void>(dispositions_before());
-    descriptor_ = Descriptor(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
-  }
-  ~Signals() {
-    while (take()) {
-    }
-    pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
-    // The ignored ones stay ignored: the recorder still has its last lines to write.
-  }
-  Signals(const Signals&) = delete;
-  Signals& operator=(const Signals&) = delete;
-
-  [[nodiscard]] int descriptor() const { return descriptor_.get(); }
-  [[nodiscard]] std::optional<signalfd_siginfo> take() const {
-    signalfd_siginfo info{};
-    if (::read(descriptor_.get(), &info, sizeof info) != sizeof info) return std::nullopt;
-    return info;
-  }
-  [[nodiscard]] const sigset_t& mask_before() const { return mask_; }
-  // Signals to be set back to their default in the command; one that was ignored before stays ignored.
-  [[nodiscard]] sigset_t defaults() const {
-    sigset_t set;
-    sigemptyset(&set);
-    for (std::size_t i = 0; i < ignored.size(); ++i)
-      if (dispositions_before()[i] != SIG_IGN) sigaddset(&set, ignored[i]);
-    return set;
-  }
-
- private:
-  sigset_t mask_{};
-  Descriptor descriptor_;
-};
 
 // What posix_spawn is told beside the words.
 class SpawnSettings {
@@ -156,22 +100,6 @@ class Child : public Running {
   Descriptor process_;
 };
 
-// The start of a command that runs as a child like any other.
-class Outside : public Enclosure {
- public:
-  [[nodiscard]] std::unique_ptr<Running> start(const Start& start, Ending& failed) override {
-    const SpawnSettings settings(start);
-    std::vector<std::string> environment = start.environment, words = start.argv;
-    const auto environment_pointers = pointers(environment);
-    pid_t pid = 0;
-    int error = settings.spawn(pid, pointers(words).data(), environment_pointers.data());
-    if (error == ENOEXEC) error = spawn_as_shell_script(settings, pid, start, environment_pointers.data());
-    if (error == 0) return std::make_unique<Child>(pid, start.own_group);
-    failed = not_started(start.argv.front(), error);
-    return nullptr;
-  }
-};
-
 EnvironmentChanges with_socket_and_hook(EnvironmentChanges changes, const std::string& socket) {
   changes[protocol::socket_variable] = socket;
   if (const auto hook = python_hook()) {
@@ -205,21 +133,16 @@ std::unique_ptr<Running> start(const Launch& launch, const std::string& socket, 
       output.get(),
       launch.own_group,
       signals.mask_before(),
-      signals.defaults(),
+      Signals::defaults(),
       std::filesystem::path(socket).parent_path(),
       nothing.get()};
-  Outside outside;
-  return (launch.enclosure == nullptr ? outside : *launch.enclosure).start(settled, failed);
+  return launch.enclosure == nullptr ? start_child(settled, failed) : launch.enclosure->start(settled, failed);
 }
 
 // The terminal gives Ctrl-C to the whole foreground group, so the command has it already; a signal that a process sent
 // came to us alone.
 bool came_from_the_terminal(const signalfd_siginfo& info) {
   return info.ssi_code == SI_KERNEL;
-}
-
-bool means_stop(const signalfd_siginfo& info) {
-  return info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP || info.ssi_signo == SIGQUIT;
 }
 
 // A command that runs, and what is watched meanwhile.
@@ -251,6 +174,7 @@ class Watched {
 
   [[nodiscard]] Ending ending() {
     Ending ending = command_.reap();
+    while (const auto info = signals_.take()) note(*info);  // it may be what has ended the command, too
     ending.stopped = stopped_;
     ending.asked_to_stop = asked_;
     return ending;
@@ -339,6 +263,18 @@ Ending ending_of(int wait_status) {
 Ending not_started(const std::string& program, int error) {
   const int code = error == ENOENT ? 127 : 126;
   return {Ending::Kind::not_started, code, fmt::format("cannot start '{}': {}", program, std::strerror(error))};
+}
+
+std::unique_ptr<Running> start_child(const Start& start, Ending& failed) {
+  const SpawnSettings settings(start);
+  std::vector<std::string> environment = start.environment, words = start.argv;
+  const auto environment_pointers = pointers(environment);
+  pid_t pid = 0;
+  int error = settings.spawn(pid, pointers(words).data(), environment_pointers.data());
+  if (error == ENOEXEC) error = spawn_as_shell_script(settings, pid, start, environment_pointers.data());
+  if (error == 0) return std::make_unique<Child>(pid, start.own_group);
+  failed = not_started(start.argv.front(), error);
+  return nullptr;
 }
 
 Ending launch(const Launch& launch, Server& server) {

@@ -107,6 +107,9 @@ struct Launch {
   std::function<void(Running&)> started = [](Running&) {};
 };
 
+// Starts a command as a child like any other; null where it cannot be started: `failed` says why then.
+[[nodiscard]] std::unique_ptr<Running> start_child(const Start& start, Ending& failed);
+
 // Of a status that wait(2) gave.
 [[nodiscard]] Ending ending_of(int wait_status);
 // Of a command that exec refused: 127 where there is none of that name, else 126.

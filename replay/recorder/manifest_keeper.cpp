@@ -27,8 +27,11 @@ Manifest ManifestKeeper::copy() const {
   return manifest_;
 }
 
-void ManifestKeeper::add(Event event) {
+void ManifestKeeper::add(Event event, bool is_difference) {
   const std::scoped_lock lock(changing_);
+  if (const auto shown = shown_.find(event.kind);
+      shown == shown_.end() || (is_difference && !shown->second.is_difference))
+    shown_[event.kind] = {event.text, is_difference};
   const std::uint64_t count = ++counts_[event.kind];
   changed_ = true;
   if (count <= most_of_a_kind)
@@ -42,10 +45,9 @@ std::map<std::string, std::uint64_t> ManifestKeeper::event_counts() const {
   return counts_;
 }
 
-std::string ManifestKeeper::first_event_text(const std::string& kind) const {
+ManifestKeeper::Shown ManifestKeeper::most_telling(const std::string& kind) const {
   const std::scoped_lock lock(changing_);
-  const auto found = std::ranges::find(manifest_.events, kind, &Event::kind);
-  return found == manifest_.events.end() ? "" : found->text;
+  return shown_.at(kind);
 }
 
 void ManifestKeeper::renew() {

@@ -19,12 +19,18 @@ class ManifestKeeper {
   // Changes the manifest in memory.
   void change(const std::function<void(Manifest&)>& edit);
   [[nodiscard]] Manifest copy() const;
-  // Adds an event; of each kind the first 1000 are kept, the others counted.
-  void add(Event event);
+  // Adds an event; of each kind the first 1000 are kept, the others counted. `is_difference`: it tells where bits part,
+  // and is shown before others of its kind.
+  void add(Event event, bool is_difference = false);
   // Events of each kind, with those that were only counted.
   [[nodiscard]] std::map<std::string, std::uint64_t> event_counts() const;
-  // The first event of a kind, for the summing up.
-  [[nodiscard]] std::string first_event_text(const std::string& kind) const;
+  // Of the events of a kind that were added here the one that the summing up shows: the first that tells of a
+  // difference, else the first. REQUIRES that there is one.
+  struct Shown {
+    std::string text;
+    bool is_difference = false;
+  };
+  [[nodiscard]] Shown most_telling(const std::string& kind) const;
 
   // Puts on disk what has changed since the last renewal, if anything; afterwards all earlier changes are there. Throws
   // BrokenInput where the folder cannot be written; the old manifest stays then.
@@ -41,6 +47,7 @@ class ManifestKeeper {
   std::mutex writing_;  // taken before changing_
   Manifest manifest_;
   std::map<std::string, std::uint64_t> counts_;
+  std::map<std::string, Shown> shown_;
   bool changed_ = true;
 };
 

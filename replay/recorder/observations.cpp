@@ -38,6 +38,10 @@ void Continuity::begin(const Layout& layout) {
   }
 }
 
+void Continuity::forget() {
+  last_.assign(last_.size(), std::nullopt);
+}
+
 std::vector<std::string> Continuity::observe(const StepRecord& record) {
   const LaneRecord& in = record.of(Lane::weights_in);
   std::vector<std::string> changed;

@@ -19,6 +19,8 @@ class Continuity {
  public:
   // A new table of tensors; what is known of tensors of the same name is kept.
   void begin(const Layout& layout);
+  // Other tensors have the names from here on: nothing is known of them.
+  void forget();
   // The names of the tensors that changed since they were last read, in layout order.
   [[nodiscard]] std::vector<std::string> observe(const StepRecord& record);
 

@@ -31,7 +31,8 @@ std::string without_links(const std::string& path) {
 
 }  // namespace
 
-ProgramCode::ProgramCode(FileDigests& files, fs::path cache) : files_(files), sha256_(std::move(cache), file_sha256) {}
+ProgramCode::ProgramCode(FileDigests& files, fs::path cache, bool asks_git)
+    : files_(files), sha256_(std::move(cache), file_sha256), script_known_(!asks_git) {}
 
 fs::path ProgramCode::default_cache() {
   const fs::path cache = FileDigests::default_cache();

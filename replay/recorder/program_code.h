@@ -20,14 +20,16 @@ namespace samestep {
 class ProgramCode {
  public:
   // `files` must outlive it: what is to be digested is added there. `cache`: as FileDigests takes it, for SHA-256.
-  ProgramCode(FileDigests& files, std::filesystem::path cache);
+  // `asks_git`: of which revision the script is; not where it is another one than its folder's checkout.
+  ProgramCode(FileDigests& files, std::filesystem::path cache, bool asks_git = true);
 
   // What a session told. Returns at once; the reading happens in a thread of low priority.
   void add(const protocol::Code& code);
   // After the last add(), before the files' digests are finished: what is to be digested has all been named.
   void settle();
   // Once, after settle(). Puts "files" into `what`, and where a session told of code "distributions" and
-  // "script_revision" (docs/format.md). `files`: as FileDigests::finish() gave them; waits at most `patience` for SHA-256.
+  // "script_revision" (docs/format.md). `files`: as FileDigests::finish() gave them; waits at most `patience` for
+  // SHA-256.
   void describe(nlohmann::json& what, const std::vector<FileDigest>& files, std::chrono::milliseconds patience);
 
   // The default for `cache`, beside FileDigests::default_cache(); empty where there is none.

@@ -23,12 +23,16 @@
 
 namespace samestep::protocol {
 
-inline constexpr std::uint16_t version = 2;
+inline constexpr std::uint16_t version = 3;
 inline constexpr std::size_t head_size = 24;
 inline constexpr std::uint64_t max_payload = std::uint64_t{1} << 28;
 // A trainer is never more than this many unacknowledged steps ahead (it waits). In a replay it is 1: lockstep, so that
 // the tensors of a divergent step are still there to be dumped.
 inline constexpr std::uint64_t max_ahead = 8;
+
+// The kind of a notice: an optimizer was freed and another one has begun, so that weights of the same names may be
+// another model's.
+inline constexpr const char* other_optimizer = "other_optimizer";
 
 // The environment variable by which a launched program finds its recorder: the socket's path.
 inline constexpr const char* socket_variable = "SAMESTEP_SOCKET";

@@ -54,9 +54,11 @@ nlohmann::json job_ids() {
   return jobs;
 }
 
-// Optional locks are for git's convenience; without them nothing in the checkout is written.
+// Nothing in the checkout is written: optional locks are for git's convenience, and a difference would renew the index.
 std::optional<ProgramOutput> git(const fs::path& cwd, std::vector<std::string> words, std::size_t limit) {
-  std::vector<std::string> argv{"git", "--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false"};
+  std::vector<std::string> argv{
+      "git", "--no-optional-locks",        "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
+      "-c",  "diff.autoRefreshIndex=false"};
   argv.insert(argv.end(), words.begin(), words.end());
   return output_of(argv, cwd, git_patience, limit);
 }
@@ -126,7 +128,7 @@ nlohmann::json describe_run(std::span<const std::string> argv, const fs::path& c
           {"machine", describe_machine()},
           {"pins", to_json(pins)},
           {"environment", kept_environment(current_environment())},
-          {"revision", describe_revision(cwd)}};
+          {"revision", nullptr}};
 }
 
 std::vector<NamedFile> files_of_command(std::span<const std::string> argv, const fs::path& cwd) {

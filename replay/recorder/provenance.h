@@ -12,10 +12,12 @@
 namespace samestep {
 
 // {"argv", "cwd", "user", "host", "boot_id", "process", "job", "began_ns", "machine", "pins", "environment",
-// "revision"}; "revision" is null where cwd is in no git checkout (or git does not answer within seconds).
+// "revision"}; "revision" is null: describe_revision() tells it where the command is of that checkout.
 [[nodiscard]] nlohmann::json describe_run(std::span<const std::string> argv, const std::filesystem::path& cwd,
                                           std::span<const Pin> pins);
-// HEAD, branch, the uncommitted difference (at most 1 MiB of text), names of untracked files (at most 64 KiB).
+// HEAD, branch, the uncommitted difference (at most 1 MiB of text), names of untracked files (at most 64 KiB); null
+// where cwd is in no git checkout, or git does not answer within seconds. Filters that the checkout's own configuration
+// names are run: not for a revision that somebody else may have made.
 [[nodiscard]] nlohmann::json describe_revision(const std::filesystem::path& cwd);
 // Processor, flags, kernel, memory, GPU driver.
 [[nodiscard]] nlohmann::json describe_machine();

@@ -3,14 +3,9 @@
 #include <optional>
 
 #include "replay/recorder/attached.h"
-#include "replay/recorder/file_listener.h"
-#include "replay/recorder/server.h"
 
 namespace samestep {
 
-namespace {
-
-// Null where files are not watched, or cannot be.
 std::unique_ptr<FileListener> listen_for_files(const RunRecorder& recorder, const Server& server, Launch& launch,
                                                Terminal& terminal) {
   const auto library = preload_library();
@@ -26,7 +21,14 @@ std::unique_ptr<FileListener> listen_for_files(const RunRecorder& recorder, cons
   }
 }
 
-}  // namespace
+Ending launch_recorded(const Launch& command, RunRecorder& recorder, Server& server, Terminal& terminal,
+                       FileListener* listener) {
+  Ending ending = launch(command, server);
+  if (listener != nullptr) listener->finish();
+  recorder.keep(asked_seeds(server.socket_path()));
+  for (const std::string& failure : server.failures()) terminal.say_once(failure);
+  return ending;
+}
 
 int record(const RecordOptions& options) {
   Terminal terminal;
@@ -37,10 +39,7 @@ int record(const RecordOptions& options) {
   AttachedProgram attached;
   if (options.attached) start.enclosure = &attached;
   const auto listener = listen_for_files(recorder, server, start, terminal);
-  const Ending ending = launch(start, server);
-  if (listener) listener->finish();
-  recorder.keep(asked_seeds(server.socket_path()));
-  for (const std::string& failure : server.failures()) terminal.say_once(failure);
+  const Ending ending = launch_recorded(start, recorder, server, terminal, listener.get());
   recorder.close(ending);
   return ending.exit_code();
 }

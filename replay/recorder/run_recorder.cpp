@@ -12,6 +12,7 @@
 
 #include "replay/recorder/anchor_keeper.h"
 #include "replay/recorder/closing_words.h"
+#include "replay/recorder/command_words.h"
 #include "replay/recorder/continuation.h"
 #include "replay/recorder/earlier_ranks.h"
 #include "replay/recorder/file_digests.h"
@@ -34,7 +35,7 @@ constexpr std::chrono::seconds digest_patience{60};
 constexpr std::uint64_t thinned_detail = 16;
 
 fs::path make_run(const RecordOptions& options) {
-  if (options.run.empty()) return make_default_run(options.cwd, options.argv.front(), utc_now_ns());
+  if (options.run.empty()) return make_default_run(options.cwd, program_name(options.argv), utc_now_ns());
   if (!options.continue_run) make_named_run(options.run);
   return fs::absolute(options.run).lexically_normal();
 }
@@ -139,10 +140,12 @@ RunRecorder::State::State(const RecordOptions& given, Terminal& to)
 
 Manifest RunRecorder::State::first_manifest() const {
   nlohmann::json what = describe_run(options.argv, options.cwd, pins);
+  what["revision"] = describe_revision(options.cwd);
   what["settings"] = {{"anchor_every", options.anchor_every},
                       {"anchor_budget", options.anchor_budget.value_or(default_anchor_budget(run))},
                       {"detail_every", options.detail_every},
                       {"fresh_digests", options.fresh_digests}};
+  if (options.attached) what["settings"]["attached"] = true;
   if (made_here) {
     Manifest fresh;
     fresh.run_id = new_run_id();
@@ -238,6 +241,7 @@ Recorded RunRecorder::State::recorded() const {
   sum.run = run;
   sum.steps = steps;
   sum.someone_connected = someone_connected;
+  sum.is_python = std::ranges::any_of(options.argv, is_python);
   sum.failed = !failure.empty();
   for (const auto& [rank, state] : ranks) {
     sum.log_bytes += state.bytes;
@@ -271,7 +275,8 @@ void RunRecorder::announce() const {
   std::vector<std::string> words;
   for (const Pin& pin : state_->pins)
     if (pin.by == "samestep") words.push_back(pin.name + "=" + *pin.value);
-  state_->terminal.say(fmt::format("recording to {} with {}", shown(state_->run), fmt::join(words, " ")));
+  const std::string pins = words.empty() ? "" : fmt::format(" with {}", fmt::join(words, " "));
+  state_->terminal.say(fmt::format("recording to {}{}", shown(state_->run), pins));
   if (is_on_nfs(state_->run))
     state_->terminal.say("the run lies on NFS, where reading it while it grows is not promised to work");
 }
@@ -311,7 +316,9 @@ void RunRecorder::close(const Ending& ending) {
     return;
   }
   if (const std::string events = events_line(state.manifest); !events.empty()) state.terminal.say("events: " + events);
-  state.terminal.say(last_line(state.recorded()));
+  Recorded recorded = state.recorded();
+  if (ending.exit_code() != 0) recorded.ended = ending.text();
+  state.terminal.say(last_line(recorded));
 }
 
 Greeting RunRecorder::on_hello(const Client& client) {

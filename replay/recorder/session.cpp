@@ -103,6 +103,7 @@ void Session::tell(const std::string& kind, std::optional<std::uint64_t> step, c
 }
 
 void Session::tell_from_client(const protocol::Notice& notice) {
+  if (notice.kind == protocol::other_optimizer) continuity_.forget();
   if (client_events_ > most_client_events) return;
   if (++client_events_ > most_client_events)
     return tell(
@@ -141,9 +142,9 @@ bool Session::parts_here(const StepRecord& record) {
 void Session::compare_overlap(const StepRecord& record) {
   if (!overlap_ || !parts_here(record)) return;
   const std::string where = where_it_parts(*std::exchange(overlap_, nullptr), record);
-  tell("resume", record.step,
-       fmt::format("Step {} is the first that differs from the earlier recording of the same steps{}.", record.step,
-                   where));
+  const std::string text = fmt::format(
+      "Step {} is the first that differs from the earlier recording of the same steps{}.", record.step, where);
+  manifest_.add({utc_now_ns(), rank_, "resume", record.step, "", text}, true);
 }
 
 }  // namespace samestep

@@ -6,8 +6,8 @@
 
 #include "replay/player/refusals.h"
 #include "replay/player/replay_view.h"
+#include "replay/recorder/record.h"
 #include "replay/recorder/seeds.h"
-#include "replay/recorder/server.h"
 #include "replay/resume/killing_recorder.h"
 #include "replay/run/format.h"
 #include "replay/run/run_reader.h"
@@ -69,10 +69,7 @@ Sample record_sample(const ResumeOptions& check, const SampleOptions& options, W
                [&](Running& command) { recorder.started(command); }};
   Refusals refusals;
   const auto listener = place.in_view() ? listen_for_refusals(start, server.socket_path(), refusals) : nullptr;
-  sample.ending = launch(start, server);
-  if (listener) listener->finish();
-  for (const std::string& failure : server.failures()) terminal.say_once(failure);
-  recorder.keep(asked_seeds(server.socket_path()));
+  sample.ending = launch_recorded(start, recorder, server, terminal, listener.get());
   closing = true;
   recorder.close(sample.ending);
   if (place.in_view()) sample.refused = all_refused(refusals.paths(), sample.output);

@@ -1,10 +1,11 @@
 // A step's record as bytes and back. The bytes are canonical: a vector's flag is set exactly where the vector is not
 // empty, so that one record has one encoding, which the log chain relies on.
+#include "replay/run/record_codec.h"
+
 #include <algorithm>
 
 #include "replay/run/bytes.h"
 #include "replay/run/record.h"
-#include "replay/run/record_codec.h"
 
 namespace samestep {
 namespace {

@@ -8,7 +8,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 
+#include "replay/run/error.h"
 #include "replay/view/places.h"
 #include "replay/view/storage.h"
 
@@ -35,11 +38,12 @@ void set_time(int file, std::int64_t mtime_ns) {
   static_cast<void>(::futimens(file, times.data()));
 }
 
-void write_file(const EarlierFile& file) {
+bool write_file(const EarlierFile& file) {
   const Descriptor to(::open(file.at.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!to || !file.contents || !copy(file.contents->get(), to.get(), file.size)) return;
+  if (!to || !file.contents || !copy(file.contents->get(), to.get(), file.size)) return false;
   static_cast<void>(::fchmod(to.get(), file.mode & 0777));
   set_time(to.get(), file.mtime_ns);
+  return true;
 }
 
 // Put back by its user, or never touched.
@@ -48,16 +52,19 @@ bool is_there_already(const EarlierFile& file) {
   return file.type == EarlierFile::Type::file && ::lstat(file.at.c_str(), &info) == 0 && is_unchanged(file, info);
 }
 
-void put_back(const EarlierFile& file) {
-  if (is_there_already(file)) return;
-  std::error_code ignored;
-  fs::create_directories(file.type == EarlierFile::Type::folder ? file.at : file.at.parent_path(), ignored);
-  if (file.type == EarlierFile::Type::folder) return;
+bool put_back(const EarlierFile& file) {
+  if (is_there_already(file)) return true;
+  std::error_code error;
+  fs::create_directories(file.type == EarlierFile::Type::folder ? file.at : file.at.parent_path(), error);
+  if (file.type == EarlierFile::Type::folder) return !error;
   remove_tree(file.at);
-  if (file.type == EarlierFile::Type::link)
-    fs::create_symlink(file.target, file.at, ignored);
-  else
-    write_file(file);
+  if (file.type == EarlierFile::Type::file) return write_file(file);
+  fs::create_symlink(file.target, file.at, error);
+  return !error;
+}
+
+[[noreturn]] void refuse(const EarlierFile& file, const char* why) {
+  throw BrokenInput("Putting other contents at " + file.at.string() + " in the view: " + why);
 }
 
 // The entry itself, wherever the folder's links lead; a folder that is not there is made in the one that is.
@@ -78,8 +85,11 @@ bool is_unchanged(const EarlierFile& file, const struct stat& info) {
 void put_back(const EarlierState& state, const std::vector<fs::path>& folders) {
   for (const fs::path& path : state.hidden)
     if (lies_in(path, folders)) remove_tree(path);
-  for (const EarlierFile& file : state.files)
-    if (lies_in(file.at, folders)) put_back(file);
+  for (const EarlierFile& file : state.files) {
+    const bool inside = lies_in(file.at, folders);
+    if (!inside && file.must) refuse(file, "it lies in no folder that the view lays over");
+    if (inside && !put_back(file) && file.must) refuse(file, std::strerror(errno));
+  }
 }
 
 }  // namespace samestep

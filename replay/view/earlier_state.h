@@ -22,6 +22,7 @@ struct EarlierFile {
   std::int64_t mtime_ns = 0;
   std::uint32_t mode = 0;  // permission bits
   std::string target;      // of a link
+  bool must = false;       // nothing may start without it
 };
 
 struct EarlierState {
@@ -33,7 +34,8 @@ struct EarlierState {
 [[nodiscard]] bool is_unchanged(const EarlierFile& file, const struct stat& info);
 
 // Makes it so, by removing and writing files like any program, in `folders` alone, links resolved; what cannot be done
-// is left. REQUIRES to be called inside of a view that lays `folders` over.
+// is left, but of a file that `must` be it throws BrokenInput. REQUIRES to be called inside of a view that lays
+// `folders` over.
 void put_back(const EarlierState& state, const std::vector<std::filesystem::path>& folders);
 
 }  // namespace samestep

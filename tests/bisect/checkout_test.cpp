@@ -138,6 +138,37 @@ TEST_F(ACheckout, BringsSubmodulesToTheRevisionsCommits) {
   EXPECT_EQ(in_view(repository, none, "ls"), "a\n");
 }
 
+// In their git folders below the checkout's, in linked worktrees' ones, in folders of their own, and in those of
+// theirs. Each has a filter of its own name: one that is known of one would be known of all.
+TEST_F(ACheckout, StartsNothingThatASubmodulesConfigurationNames) {
+  if (!has_views()) return;
+  MadeRepository inner(folder_ / "inner"), middle(folder_ / "middle"), lone(folder_ / "lone"), whole(folder_ / "whole");
+  for (const MadeRepository* made : {&inner, &middle, &lone}) {
+    made->write("a.txt", "tame\n");
+    made->write(".gitattributes", "*.txt filter=" + made->root().filename().string() + "\n");
+    made->commit("first");
+  }
+  const std::string submodule = "git -c protocol.file.allow=always submodule --quiet ";
+  middle.sh(submodule + "add ../inner deep/inner; git commit -qm inner");
+  whole.sh(submodule + "add ../middle part; " + submodule + "add ../lone own; " + submodule +
+           "update --init --recursive; git commit -qm whole; rm own/.git; mv .git/modules/own own/.git; " +
+           "git config --file own/.git/config --unset core.worktree");
+  const auto set_filter = [&](const std::string& at, const std::string& name) {
+    whole.sh("cd " + at + "; git config filter." + name + ".smudge 'sed s/tame/evil/'; rm a.txt");
+  };
+  set_filter("part", "middle");
+  set_filter("part/deep/inner", "inner");
+  set_filter("own", "lone");
+  EXPECT_EQ(in_view(Repository(whole.root()), "HEAD", "cat part/a.txt part/deep/inner/a.txt own/a.txt"),
+            "tame\ntame\ntame\n");
+  whole.sh(
+      "git -C .git/modules/part config --unset filter.middle.smudge; git worktree add -q ../linked HEAD; cd "
+      "../linked; " +
+      submodule + "update --init");
+  set_filter("../linked/part", "middle");
+  EXPECT_EQ(in_view(Repository(folder_ / "linked"), "HEAD", "cat part/a.txt"), "tame\n");
+}
+
 TEST_F(ACheckout, OfWhatIsNoCommitHereSaysWhatGitSaid) {
   if (!has_views()) return;
   const Repository repository(made_.root());

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "replay/run/error.h"
@@ -159,13 +160,69 @@ TEST(GitConfiguration, WhatTheUserOrTheSystemNamesStandsInPlaceOfWhatTheReposito
       entry("global", "filter.lfs.smudge\ngit-lfs smudge") + entry("local", "filter.lfs.smudge\nevil") +
       entry("local", "filter.a.b.process\nevil") + entry("worktree", "filter.x.required\ntrue") +
       entry("local", "gpg.ssh.program\nevil") + entry("local", "gpg.program\nevil") + entry("local", "user.name\nAda") +
-      entry("global", "filter.own.clean\nmine"));
+      entry("local", "gpg.ssh.allowedsignersfile\nevil") + entry("global", "gpg.ssh.revocationfile\nmine") +
+      entry("local", "gpg.ssh.revocationfile\nevil") + entry("global", "filter.own.clean\nmine"));
   const std::map<std::string, std::string> expected{{"filter.lfs.smudge", "git-lfs smudge"},
                                                     {"filter.a.b.process", ""},
                                                     {"filter.x.required", "false"},
                                                     {"gpg.ssh.program", "ssh-keygen"},
+                                                    {"gpg.ssh.allowedsignersfile", "/dev/null"},
+                                                    {"gpg.ssh.revocationfile", "mine"},
                                                     {"gpg.program", "gpg"}};
   EXPECT_EQ(settings, expected);
+}
+
+// What git knows of the user is in the user's own home.
+class SignedCommits : public ARepository {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(std::system("command -v ssh-keygen >/dev/null"), 0)
+        << "install openssh-client (scripts/debian-packages.txt): git asks ssh-keygen about signatures";
+    for (const char* who : {"ada", "eve"})
+      made_.sh("ssh-keygen -q -t ed25519 -N '' -C " + std::string(who) + " -f '" + key_of(who) + "'; (printf '" + who +
+               "@example.org '; cat '" + key_of(who) + ".pub') > '" + signers_of(who) + "'");
+    home_ = std::getenv("HOME");
+    ::setenv("HOME", folder_.path().c_str(), 1);
+    std::ofstream(folder_ / ".gitconfig") << "[gpg \"ssh\"]\n  allowedSignersFile = " << signers_of("ada") << "\n";
+  }
+  void TearDown() override {
+    if (home_) ::setenv("HOME", home_, 1);
+  }
+  [[nodiscard]] std::string key_of(const std::string& who) const { return (folder_ / who).string(); }
+  [[nodiscard]] std::string signers_of(const std::string& who) const { return key_of(who) + ".signers"; }
+  std::string commit_by(const std::string& who, const std::string& subject) const {
+    return made_.sh("git -c gpg.format=ssh -c user.signingKey='" + key_of(who) + "' commit -q --allow-empty -S -m '" +
+                    subject + "'; printf %s $(git rev-parse HEAD)");
+  }
+  [[nodiscard]] CommitDescription described(const std::string& commit) const {
+    return Repository(made_.root()).describe(commit);
+  }
+  const char* home_ = nullptr;
+};
+
+TEST_F(SignedCommits, AreGoodByAKeyThatTheUserKnows) {
+  const CommitDescription commit = described(commit_by("ada", "mine"));
+  EXPECT_EQ(commit.signature, "good");
+  EXPECT_EQ(commit.signer, "ada@example.org");
+  EXPECT_EQ(described(commit_by("eve", "unknown")).signature, "good, of unknown validity");
+}
+
+TEST_F(SignedCommits, ThatWereChangedSinceAreBad) {
+  const std::string forged =
+      made_.sh("git cat-file commit " + commit_by("ada", "mine") +
+               " | sed s/mine/forged/ > ../forged; printf %s $(git hash-object -t commit -w ../forged)");
+  EXPECT_EQ(described(forged).subject, "forged");
+  EXPECT_EQ(described(forged).signature, "bad");
+}
+
+TEST_F(SignedCommits, AreNotGoodBecauseTheRepositorySaysSo) {
+  const std::string commit = commit_by("eve", "trust me");
+  made_.sh("git config gpg.ssh.allowedSignersFile '" + signers_of("eve") + "'");
+  EXPECT_EQ(described(commit).signature, "good, of unknown validity");
+  made_.sh("git config gpg.ssh.revocationFile '" + key_of("ada") + ".pub'");
+  EXPECT_EQ(described(commit_by("ada", "mine")).signature, "good");
+  fs::remove(folder_ / ".gitconfig");
+  EXPECT_EQ(described(commit).signature, "good, of unknown validity") << "with nothing of the user's in its place";
 }
 
 // Replacements and grafts show another commit under the id of one.

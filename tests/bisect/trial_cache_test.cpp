@@ -85,7 +85,7 @@ TEST_F(ATrialCache, WhatIsNoAnswerIsRefusedInWordsAndTheTrialIsMade) {
   expect_refused("", "not used");
   expect_refused(good.substr(0, good.size() / 2), "not used");
   expect_refused(std::string(10000, '['), "not used");
-  expect_refused(std::string(std::size_t{2} << 20, ' '), "larger than any answer");
+  expect_refused(std::string(std::size_t{2} << 20, ' '), "larger than 1048576 bytes");
   expect_refused(replaced("\"diverged\"", "\"good\""), "no trial ends in 'good'");
   expect_refused(replaced("\"loss\"", "\"lost\""), "there is no lane 'lost'");
   expect_refused(replaced("\"step\": 9", "\"step\": -9"), "step");

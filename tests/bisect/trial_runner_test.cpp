@@ -146,6 +146,16 @@ TEST_P(ATrial, BuildsEachRevisionOnceInItsOwnFolder) {
   EXPECT_EQ(testing::text_of(made_ / "built"), "--exit 9");
 }
 
+// ccache fails a build where it can write neither its cache nor its temporary files; a fake needs what it needs.
+TEST_P(ATrial, ItsBuildTakesFromACompilerCacheThatItCannotWrite) {
+  const std::string good = program("exec $TRAINER");
+  TrialSettings building = settings();
+  building.build = "echo object > \"${CCACHE_TEMPDIR:?}/samestep-object\" && test \"$CCACHE_READONLY\" = true";
+  if (in_worktrees()) building.build = "test -z \"$CCACHE_READONLY$CCACHE_TEMPDIR\"";
+  EXPECT_EQ(ask(good, building).outcome, TrialOutcome::same) << ask(good, building).why;
+  EXPECT_FALSE(fs::exists("/tmp/samestep-object"));
+}
+
 TEST_P(ATrial, IsEndedAtItsLimits) {
   const std::string slow = program("sleep 1000 & sleep 1000");
   TrialSettings limited = settings();
@@ -157,6 +167,7 @@ TEST_P(ATrial, IsEndedAtItsLimits) {
   limited.build = "hoard=$(head -c 60000000 /dev/zero | tr '\\0' x); sleep 1000";
   limited.build_limits = {std::chrono::minutes(2), std::uint64_t{30} << 20};
   EXPECT_THAT(ask(slow, limited).why, HasSubstr("31457280 bytes, its memory limit"));
+  EXPECT_FALSE(fs::exists(folder_ / "cache")) << "what a busy machine made of a revision was kept";
 }
 
 TEST_P(ATrial, AnAnswerIsKeptForTheSameQuestionAndAskingAgainIsANewTrial) {
@@ -180,6 +191,19 @@ TEST_P(ATrial, AnAnswerIsKeptForTheSameQuestionAndAskingAgainIsANewTrial) {
   other.build = "true";
   EXPECT_EQ(ask(good, other).steps_replayed, 40U);
   EXPECT_EQ(said_.find("cannot be used"), std::string::npos) << said_;
+}
+
+TEST_P(ATrial, OnOtherMachinesOrWithOtherBytesInItsCommandIsANewQuestion) {
+  const std::string good = program("exec $TRAINER");
+  TrialSettings asked = settings();
+  asked.replay.command = {"/bin/sh", "run.sh", "\xff"};
+  EXPECT_EQ(ask(good, asked).steps_replayed, 40U);
+  EXPECT_EQ(ask(good, asked).steps_replayed, 0U);
+  TrialSettings other_bytes = asked, other_machines = asked;
+  other_bytes.replay.command.back() = "\xfe";
+  EXPECT_EQ(ask(good, other_bytes).steps_replayed, 40U);
+  other_machines.machines = "slurm";
+  EXPECT_EQ(ask(good, other_machines).steps_replayed, 40U);
 }
 
 // Whoever edits the checkout meanwhile would have the trial see half of another revision.

@@ -172,7 +172,7 @@ TEST(Changing, AParameterReplacedStartsASegmentWithTheNewTensor) {
   ASSERT_EQ(told.steps.size(), 4);
   ASSERT_EQ(told.layouts.size(), 2);
   EXPECT_EQ(told.layout_of[2], 1);
-  EXPECT_THAT(told.names(Lane::weights_in, 1), ::testing::ElementsAre("unnamed.0.0", "weight"));
+  EXPECT_THAT(told.names(Lane::weights_in, 1), ::testing::ElementsAre("unnamed.0.0.0", "weight"));
   EXPECT_EQ(told.layouts[1].of(Lane::weights_in)[0].shape, (Shape{5}));
 }
 

@@ -221,9 +221,9 @@ TEST(Model, TiedFrozenUnownedAndUnnamedParametersHaveTheirPlaces) {
   const auto told = record_loop(model, optimizer, 2, [&](const Step&) {
     return frozen(used(torch::ones({2, 4}))).mul(loose).sum();
   });
-  EXPECT_THAT(told.names(Lane::weights_out), ElementsAre("tied", "used.bias", "frozen.weight", "unnamed.0.3",
+  EXPECT_THAT(told.names(Lane::weights_out), ElementsAre("tied", "used.bias", "frozen.weight", "unnamed.0.0.3",
                                                          "idle.weight", "idle.bias", "frozen.bias", "mean"));
-  EXPECT_THAT(told.names(Lane::gradients), ElementsAre("tied", "used.bias", "frozen.weight", "unnamed.0.3"));
+  EXPECT_THAT(told.names(Lane::gradients), ElementsAre("tied", "used.bias", "frozen.weight", "unnamed.0.0.3"));
   EXPECT_THAT(lane(told, 0, Lane::gradients).presence,
               ElementsAre(Presence::present, Presence::present, Presence::absent, Presence::present));
   EXPECT_THAT(lane(told, 0, Lane::weights_out).presence, Not(Contains(Presence::absent)));

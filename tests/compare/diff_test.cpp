@@ -306,6 +306,19 @@ TEST(DiffLanes, ALaneThatOneSideStoppedCapturingIsOnlyPartlyCompared) {
   EXPECT_EQ(batch.compared(), 30U);
   EXPECT_EQ(batch.one_sided, 10U);
   EXPECT_THAT(verdict.limits, Contains("the lane batch was compared at 30 steps; at 10 steps only one side has it"));
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("has no batch at 10 steps where the other side has one")));
+}
+
+// Nearly every Python program keeps no state, and was told of session.keep.
+TEST(DiffLanes, StateThatHoldsNothingIsNotSpokenOf) {
+  const auto read = [](StepRecord& record, const Layout& layout) {
+    if (record.step == 0) record.of(Lane::state).status = LaneStatus::captured;
+    if (record.step == 0) testing::refresh(record, Lane::state, layout);
+  };
+  const Verdict verdict = judge(MemoryRun(40, 0, read), MemoryRun(40, 0, read));
+  EXPECT_EQ(verdict.outcome, Outcome::same);
+  EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::state)].outcome(), LaneOutcome::absent);
+  EXPECT_THAT(verdict.limits, Not(Contains(HasSubstr("state"))));
 }
 
 TEST(DiffLanes, ALaneThatOneSideLacksAtTheDivergenceIsPartlyCompared) {

@@ -85,6 +85,20 @@ TEST(EnvironmentDifferences, AFileOfOneSideOnlyIsNamed) {
   EXPECT_EQ(describe(found[0]), "/tmp/inject.so is in the second only");
 }
 
+// Mapped where files are watched, and in every replay.
+TEST(EnvironmentDifferences, SamestepsOwnLibraryIsNone) {
+  Surroundings one = usual(), other = usual();
+  const auto library = [](const char* path, char digit) {
+    return json{{"path", path}, {"role", "library"}, {"digest", std::string(64, digit)}};
+  };
+  other.what["files"].push_back(library("/a/lib/samestep/libsamestep_files.so", '3'));
+  EXPECT_THAT(environment_differences(one, other), IsEmpty());
+  one.what["files"].push_back(library("/b/libsamestep_files.so", '4'));
+  EXPECT_THAT(environment_differences(one, other), IsEmpty());
+  other.what["files"].push_back(library("/a/lib/libother.so", '5'));
+  EXPECT_EQ(environment_differences(one, other).size(), 1U);
+}
+
 TEST(EnvironmentDifferences, WhatIsMissingIsUnknownNotDifferent) {
   EXPECT_THAT(environment_differences(usual(), Surroundings{}),
               Not(Contains(::testing::Field(&EnvironmentDifference::kind, Kind::setting))));

@@ -86,6 +86,31 @@ TEST(LoadedCode, OfOneSideOnlyIsNamedWhereItWasThereFromTheStart) {
   EXPECT_THAT(texts(more, usual()), ElementsAre("module injected (/tmp/injected.py) was loaded in the first only"));
 }
 
+json unowned(const std::string& name, const std::string& path, char digit) {
+  json file = module(name, path, digit);
+  file.erase("distribution");
+  return file;
+}
+
+// Samestep itself opens a text file of its own where a replay is given seeds.
+TEST(LoadedCode, ATextEncodingOfPythonsOwnIsNoSuspect) {
+  Surroundings one = usual(), two = usual();
+  for (Surroundings* run : {&one, &two})
+    run->what["files"].push_back(unowned("encodings", "/usr/lib/python3.11/encodings/__init__.py", '6'));
+  two.what["files"].push_back(unowned("encodings.ascii", "/usr/lib/python3.11/encodings/ascii.py", '7'));
+  EXPECT_THAT(texts(one, two), IsEmpty());
+  EXPECT_THAT(texts(two, one), IsEmpty());
+  two.what["files"].push_back(unowned("encodings.evil", "/tmp/evil.py", '8'));
+  EXPECT_THAT(texts(one, two), ElementsAre(HasSubstr("encodings.evil")));
+}
+
+TEST(LoadedCode, ATextEncodingWithOtherBytesIs) {
+  Surroundings one = usual(), two = usual();
+  one.what["files"].push_back(unowned("encodings.ascii", "/usr/lib/python3.11/encodings/ascii.py", '7'));
+  two.what["files"].push_back(unowned("encodings.ascii", "/usr/lib/python3.11/encodings/ascii.py", '8'));
+  EXPECT_THAT(texts(one, two), ElementsAre(HasSubstr("changed")));
+}
+
 TEST(LoadedCode, OfOneSideOnlyIsASuspectButNotWorthAWordWhereBitsAreEqual) {
   const std::vector<EnvironmentDifference> differences{{Kind::loaded, "module x (/x.py)", "(none)", "/x.py"}};
   Verdict same;

@@ -162,6 +162,20 @@ TEST_F(RecordedFilesOf, AFileThatChangedSinceIsASuspect) {
   EXPECT_THAT(text_of(folder_ / "err"), HasSubstr("changed since the recording: " + file));
 }
 
+// A seed or a rate edited in place often keeps the size.
+TEST_F(RecordedFilesOf, AFileOfEqualSizeThatChangedSinceIsToldBeforeTheStart) {
+  std::ofstream(work() / "option") << "--edit loss:35";
+  std::ofstream(work() / "touched") << "equal";
+  record("words=$(cat option touched >/dev/null; cat option)", "$words");
+  std::ofstream(work() / "option") << "--edit loss:25";
+  std::ofstream(work() / "touched") << "equal";
+  fs::last_write_time(work() / "touched", fs::file_time_type::clock::now() + std::chrono::hours(1));
+  EXPECT_EQ(replay(has_views() ? "" : "--in-place"), 1) << text_of(folder_ / "out");
+  const std::string file = (fs::canonical(work()) / "option").string();
+  EXPECT_THAT(text_of(folder_ / "err"), HasSubstr("changed since the recording: " + file + " has other contents"));
+  EXPECT_THAT(text_of(folder_ / "err"), ::testing::Not(HasSubstr("touched has other contents")));
+}
+
 TEST_F(RecordedFilesOf, AChangeBeyondTheBudgetIsSaid) {
   SKIP_WITHOUT_VIEWS();
   std::ofstream(work() / "last") << "first\n";

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "bisect/transcript.h"
 #include "tests/run/tiny_run.h"
 
 namespace {
@@ -15,6 +16,25 @@ void write(const std::filesystem::path& file, const std::string& text) {
 
 std::string text_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Two rounds of a search with every field that a log can hold.
+std::string transcript() {
+  SearchOptions options;
+  options.good = std::string(40, '0');
+  options.bad = std::string(40, '1');
+  options.first_parent = options.all = options.assume_monotone = true;
+  TrialAnswer answer;
+  answer.outcome = TrialOutcome::diverged;
+  answer.step = 12;
+  answer.lane = Lane::gradients;
+  answer.tensor = "head.\"weight\"";
+  answer.behaviour = std::string(64, 'b');
+  answer.why = "it differs";
+  const std::string ask = "samestep bisect ask 2\n";
+  return log_start(options) + log_trials({{"command", {"sh", "run.sh"}}, {"run", "/runs/a"}}) +
+         log_window({0, 13, "no step before was looked at"}) + ask + log_answer({options.bad, 0}, answer) +
+         log_answer({options.good, 0}, {}) + ask + log_answer({options.good, 1}, {});
 }
 
 }  // namespace
@@ -33,5 +53,6 @@ int main(int argc, char** argv) {
     write(folder / "record_fuzz" / std::to_string(step), encode(training.layout()) + "\n" + record);
     write(folder / "frame_fuzz" / ("step-" + std::to_string(step)), encode(training.layout()) + "\n" + record);
   }
+  write(folder / "transcript_fuzz" / "log", transcript());
   write(folder / "safetensors_fuzz" / "anchor", training.anchor());
 }

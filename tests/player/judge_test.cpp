@@ -106,6 +106,8 @@ TEST(Judge, ALaneThatTheProgramNoLongerCapturesIsOnlyPartlyCompared) {
   EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::batch)].outcome(), LaneOutcome::partly);
   EXPECT_EQ(verdict.lanes[static_cast<std::size_t>(Lane::loss)].outcome(), LaneOutcome::equal);
   EXPECT_THAT(verdict.limits, Contains("the lane batch was compared at 4 steps; at 6 steps only one side has it"));
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("the replay has no batch at 6 steps where the other side has one: "
+                                                   "usually the model was called in evaluation mode")));
 }
 
 TEST(Confirm, TwoReplaysThatAgreeLeaveItDiverged) {

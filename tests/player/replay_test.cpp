@@ -184,7 +184,7 @@ TEST_F(Replay, OfAWindowOutsideTheRunIsIncomparableAndStartsNothing) {
   outside.from = 100;
   const ReplayAnswer answer = replay(outside);
   EXPECT_EQ(answer.verdict.outcome, Outcome::incomparable);
-  EXPECT_THAT(answer.verdict.evidence, Contains(HasSubstr("outside the recorded steps 0 to 39")));
+  EXPECT_THAT(answer.verdict.evidence, Contains(HasSubstr("--from 100 lies outside the recording, which has steps 0 to 39")));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "replay"));
 }
 

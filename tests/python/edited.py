@@ -1,31 +1,25 @@
-"""A small classifier that trains 8 steps; its argument names one edit of it, as somebody may have made it."""
+"""A small classifier that trains 18 steps: KIND [EDIT], an edit of it as somebody may have made it.
+
+KIND is how the program makes its update: "optimizer", "closure" (a trainer hands the optimizer a function), "lbfgs" (which calls
+that several times), "two optimizers" (one of them of the other's base class) or "by hand".
+
+    edited.py each FOLDER KIND:EDIT...     records each in FOLDER, as a notebook would: of all, torch is imported once
+"""
+import copy
+import multiprocessing
+import os
 import random
 import sys
 
+import numpy
 import torch
 from torch import nn
 
-EDIT = sys.argv[1] if len(sys.argv) > 1 else ""
+import samestep
+
 STEP = 3  # at which edits begin that are no matter of the start
-
-torch.manual_seed(7)
-random.seed(7)
-data, labels = torch.randn(64, 6), torch.randint(3, (64,))
-if EDIT == "permuted labels":
-    labels = labels[torch.randperm(64, generator=torch.Generator().manual_seed(1))]
-model = nn.Sequential(nn.Linear(6, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 3))
-betas = (0.999, 0.9) if EDIT == "swapped betas" else (0.9, 0.999)
-optimizer = torch.optim.Adam(model.parameters(), lr=0.01, betas=betas)
-
-
-def evaluate():
-    model.eval()
-    model[1].train(EDIT == "evaluation changes BatchNorm")
-    with torch.no_grad():
-        model(data[:16])
-        if EDIT == "evaluation draws":
-            torch.rand(1)
-    model.train()
+STATE_STEP = 16  # one at which the optimizer's state is read
+STEPS = 18
 
 
 class Negated(torch.autograd.Function):
@@ -38,20 +32,145 @@ class Negated(torch.autograd.Function):
         return -gradient
 
 
-for step in range(8):
-    place = torch.randint(64, (8,))
-    hidden = model[0](data[place])
-    if EDIT == "backward" and step == STEP:
-        hidden = Negated.apply(hidden)
-    out = model[1:](hidden)
-    if EDIT == "forward" and step == STEP:
-        out = out * 1.001
-    loss = nn.functional.cross_entropy(out, labels[place])
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    if EDIT == "update" and step == STEP:
+class Training:
+    def __init__(self, kind, edit):
+        self.kind, self.edit, self.step = kind, edit, None
+        torch.manual_seed(7)
+        random.seed(7)
+        numpy.random.seed(7)
+        self.data, self.labels = torch.randn(64, 6), torch.randint(3, (64,))
+        if edit == "permuted labels":
+            self.labels = self.labels[torch.randperm(64, generator=torch.Generator().manual_seed(1))]
+        self.model = nn.Sequential(nn.Linear(6, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 3))
+        self.average = copy.deepcopy(self.model)
+        self.note, self.plateau = 0, None
+        self.rate = 0.011 if edit == "rate" else 0.01
+        self.update = self.maker_of_updates()
+        samestep.state("note", lambda: self.note, lambda value: setattr(self, "note", value))
+
+    def due(self, edit):
+        return self.edit == edit and self.step == (STATE_STEP if "state" in edit else STEP)
+
+    # --- what makes the update
+
+    def maker_of_updates(self):
+        """A function that makes the update, given one that computes gradients."""
+        if self.kind == "by hand":
+            return self.update_by_hand
+        optimizer = self.make_optimizer()
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=100)
+        if self.kind in ("closure", "lbfgs"):
+            return optimizer.step
+
+        def update(compute):
+            compute()
+            optimizer.step()
+
+        return update
+
+    def make_optimizer(self):
+        if self.kind == "lbfgs":
+            return edited(torch.optim.LBFGS, self)(self.model.parameters(), lr=self.rate, max_iter=3)
+        if self.kind == "two optimizers":
+            self.idle = torch.optim.Adam([nn.Parameter(torch.zeros(1))])
+        betas = (0.999, 0.9) if self.edit == "swapped betas" else (0.9, 0.999)
+        return edited(torch.optim.Adam, self)(self.model.parameters(), lr=self.rate, betas=betas)
+
+    def update_by_hand(self, compute):
+        compute()
         with torch.no_grad():
-            model[4].bias.sub_(1e-6)
-    if step == STEP - 1:
-        evaluate()
+            for parameter in self.model.parameters():
+                parameter -= self.rate * parameter.grad
+            if self.due("update"):
+                change(self.model[4].bias)
+
+    # --- a step
+
+    def gradients_of(self, place):
+        hidden = self.model[0](self.data[place])
+        if self.due("backward"):
+            hidden = Negated.apply(hidden)
+        out = self.model[1:](hidden)
+        if self.due("forward"):
+            out = out * 1.001
+        loss = nn.functional.cross_entropy(out, self.labels[place])
+        self.model.zero_grad()
+        loss.backward()
+        return loss
+
+    def evaluate(self):
+        self.model.eval()
+        self.model[1].train(self.edit == "evaluation changes BatchNorm")
+        with torch.no_grad():
+            self.model(self.data[:16])
+            if self.edit == "evaluation draws":
+                torch.rand(1)
+            if self.edit == "evaluation draws from numpy":
+                numpy.random.randn()
+        if self.edit != "train() is missing":
+            self.model.train()
+
+    def after_step(self):
+        with torch.no_grad():
+            for smooth, raw in zip(self.average.parameters(), self.model.parameters()):
+                smooth.lerp_(raw, 0.2 if self.due("average") else 0.1)
+            if self.due("weight between steps"):
+                change(self.model[4].bias)
+        if self.plateau is not None:
+            self.plateau.step(0.5 if self.due("scheduler") else 1.0)
+        self.note += 2 if self.due("note") else 1
+
+    def run(self):
+        for self.step in range(STEPS):
+            place = torch.randint(64, (8,))
+            self.update(lambda: self.gradients_of(place))
+            self.after_step()
+            if self.step == STEP - 1:
+                self.evaluate()
+
+
+def change(tensor):
+    tensor.view(-1)[0] += 1e-6
+
+
+def edited(base, training):
+    """`base` as a script may have it: with something of its own behind it."""
+
+    class Edited(base):
+        @torch.no_grad()
+        def step(self, closure=None):
+            with torch.enable_grad():
+                loss = super().step(closure)
+            if training.due("update"):
+                change(training.model[4].bias)
+            if training.due("state of the optimizer"):
+                state = self.state[training.model[0].weight]
+                change(state["exp_avg"] if "exp_avg" in state else state["prev_flat_grad"])
+            return loss
+
+    return Edited
+
+
+def record(folder, kind, edit):
+    with samestep.record(os.path.join(folder, f"{kind}:{edit}"), "--anchor-every", 4):
+        Training(kind, edit).run()
+
+
+def record_each(folder, trainings):
+    """Each in a process of its own, forked off here, where what an optimizer imports when it is made is imported too."""
+    import torch._dynamo  # noqa: F401
+
+    processes = multiprocessing.get_context("fork")
+    for training in trainings:
+        process = processes.Process(target=record, args=(folder, *training.split(":")))
+        process.start()
+        process.join()
+        if process.exitcode != 0:
+            sys.exit(f"{training} ended with {process.exitcode}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "each":
+        record_each(sys.argv[2], sys.argv[3:])
+    else:
+        Training(sys.argv[1], "".join(sys.argv[2:])).run()

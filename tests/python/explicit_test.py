@@ -29,6 +29,27 @@ print(counter)
 """
 
 
+COMPILED = LOOP.replace("samestep.attach", "model = torch.compile(model)\nsamestep.attach").replace("counter += 1", "counter = 1")
+AVERAGED = """
+import copy, samestep, torch
+torch.manual_seed(0)
+model = torch.nn.Linear(3, 1)
+average = copy.deepcopy(model)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+samestep.attach(model, optimizer)
+for number in samestep.steps(6):
+    loss = model(torch.randn(8, 3)).square().mean()
+    if number > 3:
+        loss = loss + average(torch.ones(1, 3)).sum() * model.weight.sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        for smooth, raw in zip(average.parameters(), model.parameters()):
+            smooth.lerp_(raw, 0.1)
+"""
+
+
 class Examples(RecordingTest):
     def recorded(self, name):
         program = python(EXAMPLES / f"{name}.py")
@@ -93,15 +114,15 @@ class Loops(RecordingTest):
         refused = self.answer("replay", self.folder / "run", "--pin", "batch", code=2)
         self.assertIn("not the batches themselves", refused["error"])
 
-    def test_generators_can_be_pinned_to_those_of_the_anchor(self):
-        """A draw that only the first iteration makes moves the generators that a jump has put in."""
-        drawing = LOOP.replace("    counter += 1\n", "    if counter == 0 and number > 0: torch.rand(1)\n    counter += 1\n")
-        self.recorded(drawing.replace('    optimizer.param_groups[0]["lr"] = 0.1 / counter\n', "")
-                      .replace("torch.randn(8, 3)", "torch.ones(8, 3) * number"))
-        parted = self.replay("run", "--from", 4, "--jump")
-        self.assertEqual((parted["verdict"], parted["step"], parted["lane"]), ("diverged", 4, "rng"))
-        verdict = self.replay("run", "--from", 4, "--jump", "--pin", "rng")
+    def test_a_compiled_model_is_entered_in_the_middle(self):
+        self.recorded(COMPILED)
+        verdict = self.replay("run", "--from", 4, "--jump")
         self.assert_same(verdict, 2)
+        self.assertIn("started from the anchor at step 4", " ".join(verdict["evidence"]))
+
+    def test_an_average_of_the_weights_is_kept_without_being_named(self):
+        self.recorded(AVERAGED)
+        self.assert_same(self.replay("run", "--from", 4, "--jump"), 2)
 
     def test_what_cannot_be_kept_ends_the_recording_and_not_the_training(self):
         script = self.folder / "script.py"
@@ -119,32 +140,61 @@ class Off(RecordingTest):
         script.write_text(textwrap.dedent(text))
         return self.plain(*python(script), code=code)
 
-    def test_nothing_happens(self):
-        done = self.run_plainly(LOOP + "with samestep.step(batch=loss) as s: s.loss(loss); s.hyper('a', 1); s.gradients()\n"
-                                       "import sys; print('samestep._hooks' in sys.modules)\n")
-        self.assertEqual((done.stdout, done.stderr), ("6\nFalse\n", ""))
-
-    def test_misuse_is_told(self):
+    def test_nothing_happens_and_misuse_is_told(self):
         sgd = "torch.optim.SGD(model.parameters(), lr=1)"
         misuses = {
             "[samestep.state('a', lambda: 1, print) for _ in range(2)]": ("ValueError", "a", "taken"),
             "samestep.state('b', lambda: 1)": ("TypeError", "b", "load_state_dict"),
             "samestep.state('c/d', lambda: 1, print)": ("ValueError", "c/d", "slash"),
+            "exec('with samestep.step():\\n with samestep.step(): pass')": ("RuntimeError", "inside of another one"),
             "samestep.attach(3, optimizer)": ("TypeError", "torch.nn.Module", "int"),
             "samestep.attach(model, 'sgd')": ("TypeError", "step()", "str"),
             f"samestep.step(optimizer={sgd})": ("ValueError", "attach()"),
             f"samestep.attach(model, {sgd}), samestep.step()": ("ValueError", "several optimizers"),
         }
-        told = self.run_plainly(LOOP + f"""
+        done = self.run_plainly(LOOP + f"""
+with samestep.step(batch=loss) as s: s.loss(loss); s.hyper('a', 1); s.gradients()
+import sys; print('samestep._hooks' in sys.modules)
 for misuse in {list(misuses)}:
     try: eval(misuse)
     except Exception as error: print(type(error).__name__, error)
     else: print("nothing")
-""").stdout.splitlines()[1:]
+""")
+        printed = done.stdout.splitlines()
+        self.assertEqual((printed[:2], done.stderr), (["6", "False"], ""))
+        told = printed[2:]
         self.assertEqual(len(told), len(misuses))
         for line, words in zip(told, misuses.values()):
             for word in words:
                 self.assertIn(word, line)
+
+    def test_values_come_back_as_what_they_were(self):
+        told = self.run_plainly("""
+            import collections, numpy, torch
+            from samestep._encoding import decoded, encoded
+            Point = collections.namedtuple("Point", "x y")
+            def own(): return 7
+            values = [collections.OrderedDict(b=1, a=2), collections.defaultdict(list, a=[1]), collections.defaultdict(own, a=1),
+                      collections.Counter("aab"), Point(1, (2.5, None)), torch.Size([3]), collections.deque([1, 2], 5),
+                      {"x": [Point(b"y", True)], 3: float("inf")}, (), numpy.float64(0.1), numpy.arange(3), torch.ones(2)]
+            for value in values:
+                back = decoded("v", encoded("v", value), value)
+                assert type(back) is type(value) and repr(back) == repr(value), (back, value)
+            assert decoded("v", encoded("v", values[2]), values[2])["new"] == 7
+            assert list(decoded("v", encoded("v", values[0]), None)) == ["b", "a"]
+            assert decoded("v", encoded("v", Point(1, 2)), None) == Point(1, 2)  # the module's
+            for value, words in ((values[2], "function"), (collections.namedtuple("Gone", "z")(1), "Gone")):
+                try: decoded("v", encoded("v", value), None)
+                except ValueError as error: assert words in str(error), error
+                else: raise AssertionError(value)
+            for hostile in ('{"namedtuple": [["os", "stat_result"], ["a"], [1]]}', '{"defaultdict": ["eval", []]}', '{"no": 1}',
+                            '{"tensor": 9}', '{}', '{"float": 1}', '[' * 100000):
+                try: decoded("v", [torch.frombuffer(bytearray(hostile.encode()), dtype=torch.uint8)], None)
+                except ValueError: continue
+                raise AssertionError(hostile)
+            print("done")
+        """)
+        self.assertEqual(told.stdout, "done\n")
 
     def test_a_recorder_that_cannot_start(self):
         done = self.run_plainly("import torch, samestep\nsamestep.record('/proc/no/such')\n", code=1)

@@ -16,6 +16,7 @@ import unittest
 SAMESTEP = os.environ["SAMESTEP_PROGRAM"]
 PACKAGE = os.environ["SAMESTEP_PACKAGE"]
 HERE = pathlib.Path(__file__).resolve().parent
+LEAVE_WEIGHTS = HERE / "leave_weights"  # holds a user's sitecustomize
 # Compiling torch's Python files anew takes as long as three of the runs here.
 BYTECODE = os.environ.get("SAMESTEP_BYTECODE") or str(pathlib.Path(tempfile.gettempdir(), "samestep-bytecode"))
 # What a launch pins; a plain run gets the same. A processor's own branch of ATen is what torch takes by itself.
@@ -64,6 +65,13 @@ class RecordingTest(unittest.TestCase):
                     code=code, **more)
         self.assertNotIn("unrecorded", done.stderr)
         return done
+
+    def leaving(self, run):
+        """The environment in which a program leaves a digest of its weights."""
+        return {"PYTHONPATH": f"{PACKAGE}:{LEAVE_WEIGHTS}", "LEAVE_WEIGHTS": str(self.folder / f"{run}.weights")}
+
+    def left(self, run):
+        return (self.folder / f"{run}.weights").read_text()
 
     def answer(self, verb, *words, code=None, **more):
         done = call(SAMESTEP, verb, "--json", *words, cwd=self.folder, code=code, **more)

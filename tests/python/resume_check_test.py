@@ -1,9 +1,11 @@
 """`samestep resume-check` of scripts that resume from their own checkpoint: one that does it right, and those of mistakes/.
 
 Each trains 22 steps and leaves a checkpoint after 17; it is killed when it has made step 19. The check must say that its resume
-takes up at step 17, and name the first lane that differs there: the script's mistake.
+takes up at step 17, and name the first lane that differs there: the script's mistake. Three starts of Python each; those whose
+resume mistakes_test.py records as a continuation, with the same answer, are checked with SAMESTEP_FULL=1.
 """
 import json
+import os
 import pathlib
 import shlex
 import sys
@@ -18,10 +20,8 @@ AT = 18
 # What differs first, by script. None: nothing.
 FIRST = {
     "none": None,
-    "shuffle_order_again": "batch",
     "newest_first": "batch",
     "stale_cache": "batch",
-    "workers_alike": None,  # nothing between runs, only inside each
     "seeded_again": "rng",
     "numpy_unseeded": "rng",
     "evaluation_draws": "rng",
@@ -29,9 +29,14 @@ FIRST = {
     "recomputed_dropout": "gradients",
     "moments_lost": "optimizer",
     "moments_of_another": "optimizer",
-    "schedule_off_by_one": "hyper",
     "scaler_forgotten": "hyper",
 }
+if os.environ.get("SAMESTEP_FULL"):
+    FIRST |= {
+        "shuffle_order_again": "batch",
+        "workers_alike": None,  # nothing between runs, only inside each
+        "schedule_off_by_one": "hyper",
+    }
 
 
 class ResumeCheck(RecordingTest):

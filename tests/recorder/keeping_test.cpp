@@ -106,8 +106,11 @@ class FileDigestsTest : public ::testing::Test {
     std::string name = (fs::temp_directory_path() / "samestep-digests-XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     folder_ = name;
-    std::ofstream(folder_ / "library.so") << "code";
+    write("code");
   }
+  // Large enough to be worth remembering.
+  static std::string contents(const std::string& word) { return word + std::string(std::size_t{1} << 16, ' '); }
+  void write(const std::string& word) const { std::ofstream(folder_ / "library.so") << contents(word); }
   void TearDown() override { fs::remove_all(folder_); }
 
   std::vector<FileDigest> digest_all() {
@@ -124,21 +127,38 @@ class FileDigestsTest : public ::testing::Test {
 TEST_F(FileDigestsTest, ReadEachFileOnceAndRememberIt) {
   const auto first = digest_all();
   ASSERT_THAT(first, SizeIs(1));
-  EXPECT_EQ(first[0].digest, digest("code"));
+  EXPECT_EQ(first[0].digest, digest(contents("code")));
   EXPECT_FALSE(first[0].cached);
   const auto second = digest_all();
   EXPECT_TRUE(second.at(0).cached);
+  EXPECT_EQ(second.at(0).digest, digest(contents("code")));
+}
+
+TEST_F(FileDigestsTest, ReadSmallFilesEachTime) {
+  std::ofstream(folder_ / "library.so") << "code";
+  digest_all();
+  const auto second = digest_all();
+  EXPECT_FALSE(second.at(0).cached);
   EXPECT_EQ(second.at(0).digest, digest("code"));
+}
+
+TEST_F(FileDigestsTest, RememberWhatAnEarlierRunMetToo) {
+  digest_all();
+  std::ofstream(folder_ / "other.so") << contents("other");
+  FileDigests files(folder_ / "cache" / "digests");
+  files.add((folder_ / "other.so").string(), "library");
+  EXPECT_FALSE(files.finish(std::chrono::seconds(10)).at(0).cached);
+  EXPECT_TRUE(digest_all().at(0).cached);
 }
 
 TEST_F(FileDigestsTest, SeeAnEditWhoseTimeWasPutBack) {
   digest_all();
   const auto time = fs::last_write_time(folder_ / "library.so");
-  std::ofstream(folder_ / "library.so") << "evil";
+  write("evil");
   fs::last_write_time(folder_ / "library.so", time);
   const auto after = digest_all();
   EXPECT_FALSE(after.at(0).cached);
-  EXPECT_EQ(after.at(0).digest, digest("evil"));
+  EXPECT_EQ(after.at(0).digest, digest(contents("evil")));
 }
 
 TEST(ProgramOutput, IsCutAndIsNotWaitedForForever) {

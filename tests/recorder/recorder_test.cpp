@@ -136,6 +136,33 @@ TEST(Record, SaysWhenNobodyConnected) {
   EXPECT_THAT(process.error(), HasSubstr("no process connected while the command ran: is it linked with samestep"));
 }
 
+TEST(Record, TellsAPythonUserOfPyTorchAndThePackage) {
+  Folder folder;
+  const std::string python = (folder / "python3").string();
+  std::filesystem::create_symlink("/bin/false", python);
+  Process process({RECORD_PROGRAM, "--", python, "-W", "error", "nope.py"}, folder);
+  EXPECT_EQ(process.wait(), 1);
+  EXPECT_THAT(process.error(), HasSubstr("the command exited with code 1; no training step of PyTorch was seen: is the "
+                                         "package samestep installed"));
+  EXPECT_THAT(process.error(), Not(HasSubstr("linked")));
+  EXPECT_THAT(process.error(), HasSubstr("-nope.py"));
+}
+
+// All pins set by the user: it used to say "recording to nbrun with ".
+TEST(Record, SaysNoWithWhereItSetNothing) {
+  Folder folder;
+  Process first({RECORD_PROGRAM, "--run", (folder / "a").string(), "--", "/bin/true"}, folder);
+  EXPECT_EQ(first.wait(), 0);
+  const Manifest manifest = read_manifest(folder / "a");
+  Process again({RECORD_PROGRAM, "--run", (folder / "b").string(), "--", "/bin/true"}, folder, [&] {
+    for (const auto& pin : manifest.what["pins"])
+      if (pin["value"].is_string())
+        ::setenv(pin["name"].get<std::string>().c_str(), pin["value"].get<std::string>().c_str(), 1);
+  });
+  EXPECT_EQ(again.wait(), 0);
+  EXPECT_THAT(again.error(), Not(HasSubstr(" with \n")));
+}
+
 TEST(Record, PutsRunsWhereGitDoesNotSeeThem) {
   Folder folder;
   Process(Words{RECORD_PROGRAM, "--", "/bin/true"}, folder).wait();
@@ -338,6 +365,7 @@ TEST(RecordContinue, NamesTheFirstOverlappingStepThatDiffers) {
   ASSERT_THAT(resumes, SizeIs(2));
   EXPECT_EQ(resumes[1].step, 25u);
   EXPECT_THAT(resumes[1].text, HasSubstr("first that differs"));
+  EXPECT_THAT(recording.said, HasSubstr("2 resume (first difference: Step 25 is the first that differs"));
 }
 
 TEST(RecordContinue, CountsOnWhereTheWeightsAreUnknown) {

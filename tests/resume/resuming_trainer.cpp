@@ -20,28 +20,19 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <random>
 #include <string>
 
 #include "replay/recorder/protocol.h"
 #include "tests/compare/memory_run.h"
+#include "tests/player/words.h"
 
 namespace {
 
 using namespace samestep;
 
-using Words = std::map<std::string, std::string>;
-
-Words words_of(int argc, char** argv) {
-  Words words;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    const bool has_value = i + 1 < argc && std::string(argv[i + 1]).rfind("--", 0) != 0;
-    words[name] = has_value ? argv[++i] : "";
-  }
-  return words;
-}
+using testing::Words;
+using testing::words_of;
 
 std::uint64_t number(const Words& words, const std::string& name, std::uint64_t otherwise) {
   const auto found = words.find(name);

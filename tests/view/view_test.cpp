@@ -2,6 +2,7 @@
 // is told. The same program runs as root and as an ordinary user (tests/view/CMakeLists.txt).
 #include "replay/view/view.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -131,6 +132,41 @@ TEST_F(InAView, WhatIsSettledIsThereForEveryLaterStart) {
   EXPECT_TRUE(fs::exists(work() / "gone"));
   EXPECT_TRUE(fs::exists(work() / "old/inner"));
   EXPECT_FALSE(fs::exists(work() / "made"));
+}
+
+// Contents that a program must find at a place, whoever the place belongs to.
+EarlierFile other_contents(const fs::path& at, const fs::path& contents) {
+  EarlierFile file;
+  file.at = at;
+  file.must = true;
+  file.contents = std::make_shared<const Descriptor>(::open(contents.c_str(), O_RDONLY | O_CLOEXEC));
+  file.size = fs::file_size(contents);
+  file.mtime_ns = 1;
+  file.mode = 0644;
+  return file;
+}
+
+TEST_F(InAView, AFileThatMustStandAtAPlaceDoesWhoeverOwnsIt) {
+  const fs::path place = "/usr/include/stdio.h";
+  std::ofstream(work() / "other") << "other contents";
+  const std::string before = text_of(place);
+  ViewOptions options;
+  options.folders = {place.parent_path()};
+  options.before.files = {other_contents(place, work() / "other")};
+  EXPECT_EQ(run("cat " + place.string(), options), "other contents");
+  EXPECT_EQ(text_of(place), before);
+}
+
+TEST_F(InAView, WithoutAFileThatMustStandThereNothingStarts) {
+  std::ofstream(work() / "other") << "other contents";
+  ViewOptions options;
+  options.before.files = {other_contents("/usr/include/stdio.h", work() / "other")};
+  try {
+    (void)run("touch started", options);
+    ADD_FAILURE() << "it started";
+  } catch (const BrokenInput& error) {
+    EXPECT_THAT(error.what(), HasSubstr("/usr/include/stdio.h in the view: it lies in no folder"));
+  }
 }
 
 // What makes the folders as they were earlier is made once: a checkout has the last word.

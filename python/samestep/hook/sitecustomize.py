@@ -25,29 +25,39 @@ def _run_the_users_own():
 
 
 class _AfterImport:
-    """A finder that calls `then` once the module `name` has been imported, by whoever imports it."""
+    """A finder that calls `then` once the module `name` has been imported, by whoever imports it. Many only look for a
+    module's spec: it stays until the module has run."""
 
     def __init__(self, name, then):
-        self.name, self.then = name, then
+        self.name, self.then, self.looking = name, then, False
 
     def find_spec(self, name, path=None, target=None):
-        if name != self.name:
+        if name != self.name or self.looking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self.looking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.looking = False
         if spec is None or spec.loader is None:
             return spec
-        run, then = spec.loader.exec_module, self.then
+        run = spec.loader.exec_module
 
         def exec_module(module):
             run(module)
-            try:
-                then()
-            except Exception as error:  # the program's own import must not fail for it
-                sys.stderr.write(f"samestep: {type(error).__name__}: {error}\n")
+            self.imported()
 
         spec.loader.exec_module = exec_module
         return spec
+
+    def imported(self):
+        if self not in sys.meta_path:
+            return
+        sys.meta_path.remove(self)
+        try:
+            self.then()
+        except Exception as error:  # the program's own import must not fail for it
+            sys.stderr.write(f"samestep: {type(error).__name__}: {error}\n")
 
 
 def _start_recording():
@@ -86,8 +96,18 @@ def _give_entropy():
         pass  # said when torch is imported, if it ever is
 
 
+def _recognise_trainer():
+    hooks = sys.modules.get("samestep._hooks")
+    if hooks is not None and hooks.moments is not None:
+        hooks.recognise_trainers()
+
+
 _leave_the_path()
-_run_the_users_own()
-if os.environ.get("SAMESTEP_SOCKET"):
-    _give_entropy()
-    _after_import("torch", _start_recording)
+recorded = bool(os.environ.get("SAMESTEP_SOCKET"))
+try:
+    _run_the_users_own()
+finally:  # Python tolerates one that raises
+    if recorded:
+        _give_entropy()
+        _after_import("torch", _start_recording)
+        _after_import("transformers.trainer", _recognise_trainer)  # it imports torch itself

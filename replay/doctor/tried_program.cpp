@@ -1,4 +1,4 @@
-#include "replay/doctor/trial.h"
+#include "replay/doctor/tried_program.h"
 
 #include <fmt/format.h>
 
@@ -11,8 +11,7 @@
 #include "replay/player/folder.h"
 #include "replay/player/player.h"
 #include "replay/player/sessions.h"
-#include "replay/recorder/run_recorder.h"
-#include "replay/recorder/server.h"
+#include "replay/recorder/record.h"
 #include "replay/run/error.h"
 #include "replay/run/run_reader.h"
 
@@ -28,18 +27,19 @@ struct Recorded {
   Ending ending;
 };
 
-Recorded record_once(const TrialOptions& options, const std::string& name) {
+Recorded record_once(const TryOptions& options, const std::string& name) {
   Recorded recorded{options.folder / name, options.folder / (name + ".txt"), {}};
   RecordOptions record;
   record.argv = options.argv;
   record.cwd = options.cwd;
   record.run = recorded.run;
   record.stop_after = options.steps;
+  record.watch_files = false;  // it runs in place: nothing of it is put back
   Terminal terminal([&](const std::string& text) { options.say(fmt::format("{} recording: {}", name, text)); });
   RunRecorder recorder(record, terminal);
   Server server(recorder);
-  recorded.ending = launch({record.argv, record.cwd, recorder.environment(), recorded.output}, server);
-  for (const std::string& failure : server.failures()) terminal.say_once(failure);
+  recorded.ending =
+      launch_recorded({record.argv, record.cwd, recorder.environment(), recorded.output}, recorder, server, terminal);
   recorder.close(recorded.ending);
   return recorded;
 }
@@ -73,20 +73,7 @@ Verdict compare_recordings(const RunReader& a, const RunReader& b) {
   return verdict;
 }
 
-// The generators whose states differ where the step began.
-std::vector<std::string> differing_generators(const RunReader& a, const RunReader& b, std::uint64_t step) {
-  std::vector<std::string> names;
-  if (step >= std::min(a.end_step(), b.end_step())) return names;
-  const LaneRecord x = a.record(step).of(Lane::rng), y = b.record(step).of(Lane::rng);
-  const auto& columns_x = a.layout(step).of(Lane::rng);
-  const auto& columns_y = b.layout(step).of(Lane::rng);
-  for (std::size_t i = 0; i < columns_x.size() && i < x.digests.size(); ++i)
-    for (std::size_t j = 0; j < columns_y.size() && j < y.digests.size(); ++j)
-      if (columns_x[i].name == columns_y[j].name && x.digests[i] != y.digests[j]) names.push_back(columns_x[i].name);
-  return names;
-}
-
-ReplayAnswer replay_first(const TrialOptions& options, const fs::path& run) {
+ReplayAnswer replay_first(const TryOptions& options, const fs::path& run) {
   ReplayOptions replaying;
   replaying.run = run;
   replaying.save = options.folder / "replay";
@@ -94,11 +81,12 @@ ReplayAnswer replay_first(const TrialOptions& options, const fs::path& run) {
   return replay(replaying);
 }
 
-void judge_difference(Trial& trial, const TrialOptions& options, const RunReader& a, const RunReader& b) {
+void judge_difference(TriedProgram& trial, const TryOptions& options, const RunReader& a, const RunReader& b) {
   options.say("the recordings differ; replaying the first one, which tells what is unseeded from what does not repeat");
   trial.replay = replay_first(options, a.path()).verdict.outcome;
   const auto generators = differing_generators(a, b, trial.verdict.step.value_or(0));
-  trial.advice = advice_for(trial.verdict, generators, *trial.replay == Outcome::same);
+  trial.advice = advice_for(trial.verdict, generators, *trial.replay == Outcome::same,
+                            seeds_of_both(a.manifest().what, b.manifest().what));
   if (trial.verdict.outcome == Outcome::diverged && *trial.replay == Outcome::flaky) {
     trial.verdict.outcome = Outcome::flaky;
     trial.verdict.cause = Cause::nondeterministic;
@@ -107,8 +95,8 @@ void judge_difference(Trial& trial, const TrialOptions& options, const RunReader
 
 }  // namespace
 
-Trial try_twice(const TrialOptions& options) {
-  Trial trial;
+TriedProgram try_twice(const TryOptions& options) {
+  TriedProgram trial;
   std::vector<Recorded> recordings;
   std::error_code error;
   fs::create_directories(options.folder, error);
@@ -122,6 +110,7 @@ Trial try_twice(const TrialOptions& options) {
       return trial;
     }
   }
+  options.say("comparing the two recordings");
   const RunReader a(trial.recordings[0]), b(trial.recordings[1]);
   trial.verdict = compare_recordings(a, b);
   for (const Recorded& recorded : recordings) say_how_it_ended(trial.verdict, recorded);
