@@ -31,6 +31,15 @@ function(samestep_executable name)
   target_link_libraries(${name} PRIVATE samestep_options)
 endfunction()
 
+# samestep_torch_objects(NAME SOURCES...): objects with the flags of samestep_capture, so that its precompiled torch.h
+# serves them too (an executable would get -fPIE): that takes 50 s to make, and saves 20 to 40 s a file.
+function(samestep_torch_objects name)
+  add_library(${name} OBJECT ${ARGN})
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
+  target_link_libraries(${name} PRIVATE samestep_options samestep_capture samestep_torch)
+  target_precompile_headers(${name} REUSE_FROM samestep_capture)
+endfunction()
+
 # samestep_test(NAME SOURCES...): a GoogleTest program whose tests ctest lists one by one.
 function(samestep_test name)
   samestep_executable(${name} ${ARGN})
