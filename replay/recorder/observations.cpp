@@ -81,4 +81,19 @@ std::optional<Pace::Finding> Pace::observe(const StepTiming& timing, std::int64_
   return finding;
 }
 
+std::optional<std::array<Repeats::Pair, 2>> Repeats::observe(const StepRecord& record) {
+  const LaneRecord& batch = record.of(Lane::batch);
+  if (told_ || batch.status != LaneStatus::captured || batch.items.empty()) return std::nullopt;
+  const auto [last, first] = last_.try_emplace(record.optimizer, Seen{record.step, batch.digest});
+  if (first) return std::nullopt;
+  if (last->second.batch != batch.digest)
+    others_differ_ = true;
+  else if (pairs_.size() < 2)
+    pairs_.push_back({last->second.step, record.step});
+  last->second = {record.step, batch.digest};
+  told_ = others_differ_ && pairs_.size() == 2;
+  if (!told_) return std::nullopt;
+  return std::array{pairs_[0], pairs_[1]};
+}
+
 }  // namespace samestep

@@ -1,4 +1,5 @@
-// What a single run's steps show by themselves: state that changed between two steps, steps out of pace.
+// What a single run's steps show by themselves: state that changed between two steps, steps out of pace, batches that
+// came more than once in a row.
 #pragma once
 
 #include <array>
@@ -47,6 +48,27 @@ class Pace {
   static constexpr std::size_t window = 16;
   std::deque<double> seconds_;
   std::int64_t last_received_ns_ = 0;
+};
+
+// Tells batches that are the one before them, in a run where others are not: loader workers that each hold a copy of
+// one generator give the same data, one after the other. Where all are alike (a step is the whole data set) nothing is
+// told.
+class Repeats {
+ public:
+  struct Pair {
+    std::uint64_t before = 0, step = 0;  // of one optimizer, one after the other
+  };
+  // The first two pairs, once, as soon as it is known that others differ.
+  [[nodiscard]] std::optional<std::array<Pair, 2>> observe(const StepRecord& record);
+
+ private:
+  struct Seen {
+    std::uint64_t step = 0;
+    Digest batch;
+  };
+  std::map<std::uint32_t, Seen> last_;  // by optimizer: several may be given one batch, one after the other
+  std::vector<Pair> pairs_;
+  bool others_differ_ = false, told_ = false;
 };
 
 }  // namespace samestep

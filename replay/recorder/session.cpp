@@ -126,6 +126,14 @@ void Session::observe(const StepRecord& record) {
          fmt::format("Step {} took {:.3g} s where {:.3g} s is usual, {}.", record.step, slow->seconds,
                      slow->usual_seconds, where));
   }
+  if (const auto twice = repeats_.observe(record)) {
+    const auto& [one, other] = *twice;
+    tell("repeated_batch", one.step,
+         fmt::format("Step {} got the batch of step {} once more, and step {} that of step {}, while others differ: "
+                     "loader workers that each hold a copy of one generator draw the same data (so does a loop that "
+                     "takes several steps on one batch, on purpose).",
+                     one.step, one.before, other.step, other.before));
+  }
 }
 
 // False as well where the earlier recording has no such step, or it cannot be read.

@@ -49,6 +49,7 @@ class Session {
   ManifestKeeper& manifest_;
   Continuity continuity_;
   Pace pace_;
+  Repeats repeats_;
   std::shared_ptr<const StepSource> overlap_;  // an earlier recording of the steps to come, until they part
   std::uint64_t client_events_ = 0;            // that the client told
   bool gone_ = false;

@@ -14,7 +14,7 @@ from recording import HERE, RecordingTest, python
 MISTAKES = pathlib.Path(HERE, "mistakes")
 STEP = 17  # where every resume takes up
 
-# What differs first, by script. None: nothing between the two, only inside each.
+# What differs first, by script. None: nothing between the two, only inside each, where the recording itself tells.
 FIRST = {
     "shuffle_order_again": "batch",
     "workers_alike": None,
@@ -34,6 +34,10 @@ class Mistakes(RecordingTest):
     def events(self, run):
         return [(event.get("step"), event["text"]) for event in self.inspect(run)["events"] if event["kind"] == "resume"]
 
+    def repeated(self):
+        """The step at which a batch came once more, as the recording tells."""
+        return next((event["step"] for event in self.inspect("whole")["events"] if event["kind"] == "repeated_batch"), None)
+
     def walk(self, name):
         script = MISTAKES / f"{name}.py"
         self.record("whole", *python(script), place="here")
@@ -47,7 +51,9 @@ class Mistakes(RecordingTest):
         lane = FIRST[name]
         if lane is None:
             self.assertEqual((verdict["verdict"], differing), ("same", []))
+            self.assertEqual(self.repeated(), 1, "its batches come in pairs, from step 0 on")
             return
+        self.assertIsNone(self.repeated())
         self.assertEqual((verdict["verdict"], verdict["step"], verdict["lane"]), ("diverged", STEP, lane), verdict)
         ((where, text),) = differing
         self.assertEqual((where, re.search(r"first in (\w+)", text + " first in nothing").group(1)), (STEP, lane))

@@ -100,6 +100,42 @@ TEST(Pace, DoesNotCallWaitingForTheRecorderSlow) {
   EXPECT_FALSE(pace.observe(waited, 0));
 }
 
+StepRecord step_with_batch(std::uint64_t step, char batch, std::uint32_t optimizer = 0) {
+  StepRecord record;
+  record.step = step;
+  record.optimizer = optimizer;
+  LaneRecord& lane = record.of(Lane::batch);
+  lane.status = LaneStatus::captured;
+  lane.items.emplace_back();
+  lane.digest = digest(std::string(1, batch));
+  return record;
+}
+
+// The step at which batches in a row were told, of steps that got these.
+std::optional<std::uint64_t> told_of(const std::string& batches, std::uint32_t optimizers = 1) {
+  Repeats repeats;
+  std::optional<std::uint64_t> step;
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    const auto found = repeats.observe(step_with_batch(i, batches[i], static_cast<std::uint32_t>(i % optimizers)));
+    EXPECT_FALSE(found && step) << "told twice";
+    if (found) step = found->front().step;
+  }
+  return step;
+}
+
+TEST(Repeats, AreToldWhereSomeBatchesComeTwiceInARowAndOthersDiffer) {
+  EXPECT_EQ(told_of("aabbccdd"), 1U);
+  EXPECT_EQ(told_of("abccddef"), 3U);
+  EXPECT_EQ(told_of("aaaabbbb"), 1U);
+}
+
+TEST(Repeats, AreNoneWhereAllAreAlikeOrOneIsOrEpochsAre) {
+  EXPECT_EQ(told_of("aaaaaaaa"), std::nullopt);
+  EXPECT_EQ(told_of("abccdefg"), std::nullopt);
+  EXPECT_EQ(told_of("abcdabcdabcd"), std::nullopt);
+  EXPECT_EQ(told_of("aabbccdd", 2), std::nullopt) << "two optimizers take turns";
+}
+
 class FileDigestsTest : public ::testing::Test {
  protected:
   void SetUp() override {
