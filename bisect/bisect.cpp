@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ostream>
 
 #include "bisect/dispatcher.h"
 #include "bisect/good_end.h"
@@ -20,7 +19,6 @@
 #include "replay/player/command.h"
 #include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
-#include "replay/run/printable.h"
 #include "replay/run/strict_json.h"
 #include "replay/view/places.h"
 
@@ -54,6 +52,15 @@ void need_commits(const std::vector<std::string>& paths, const Repository& repos
                   wanted.good.substr(0, 12), wanted.bad.substr(0, 12), shell_words(without));
   if (without.size() == paths.size()) throw BrokenInput(sentence);
   say(sentence);
+}
+
+// A file that such a filter would have made stands as git keeps it: of git-lfs, a pointer.
+void tell_of_filters(const Repository& repository, const std::function<void(const std::string&)>& say) {
+  for (const std::string& filter : repository.git().filters_left_out())
+    say(fmt::format(
+        "filter.{} is set by the repository itself and is not run: files that it manages stand as git keeps "
+        "them. Set it in your own configuration (git config --global) where you trust it",
+        filter));
 }
 
 void make_folder(const fs::path& folder) {
@@ -261,40 +268,23 @@ std::vector<std::string> commits_that_count(const BisectAnswer& answer, const Se
 }
 
 // Kept answers beside new ones must have been made with the same: else a commit would be accused of what has changed
-// between two bisects. Where all are kept, the answer is the earlier one's.
+// between two bisects. Where all are kept, the answer is the earlier one's; but one that is missing for revisions that
+// could not be tried is not believed for ever.
 bool kept_answers_hold(const BisectAnswer& answer, Dispatcher& trials, const SearchOptions& wanted,
                        const History& history) {
-  return !trials.mixed() || trials.kept_answers_hold(commits_that_count(answer, wanted, history));
+  if (trials.mixed() && !trials.kept_answers_hold(commits_that_count(answer, wanted, history))) return false;
+  const bool open = answer.conclusion != Conclusion::culprit && answer.conclusion != Conclusion::unchanged;
+  return !open || trials.kept_untestable_hold();
 }
 
 // A search for all changes compares revisions with each other; what they are measured by is the run.
 void expect_the_good_to_reproduce(BisectAnswer& answer, const RangeWatch& watch, const std::string& good) {
   const auto found = watch.answers().find(good);
-  if (found == watch.answers().end() || mostly(found->second) != TrialOutcome::diverged) return;
+  if (found == watch.answers().end() || mostly(found->second) == TrialOutcome::same) return;
   answer.conclusion = Conclusion::end_not_as_claimed;
-  answer.why = "the good revision does not reproduce the run; what is named are changes between the revisions";
-}
-
-// What a commit's author wrote must not act on the reader's terminal.
-std::string harmless_lines(const std::string& text) {
-  std::string shown, piece;
-  for (const char c : text) {
-    if (c != '\n' && c != '\t') {
-      piece += c;
-      continue;
-    }
-    shown += printable(piece) + c;
-    piece.clear();
-  }
-  return shown + printable(piece);
-}
-
-nlohmann::json to_json(const CommitDescription& commit) {
-  return {{"author", commit.author},
-          {"date", commit.date},
-          {"subject", commit.subject},
-          {"signature", commit.signature},
-          {"signer", commit.signer}};
+  answer.why = fmt::format("the good revision {}; what is named are changes between the revisions",
+                           mostly(found->second) == TrialOutcome::diverged ? "does not reproduce the run"
+                                                                           : "could not be compared with the run");
 }
 
 // One search from its first trial to its answer; nullopt where kept answers turned out to be of something else.
@@ -341,6 +331,7 @@ BisectReport bisect(const BisectOptions& given) {
   const SearchOptions wanted = wanted_search(options, repository);
   const History history = history_of(repository, wanted.good, wanted.bad, options.paths);
   need_commits(options.paths, repository, wanted, options.replay.say);
+  tell_of_filters(repository, options.replay.say);
   auto search = make_search(history, wanted);
   take_folder(options);
   const auto executor =
@@ -358,36 +349,6 @@ BisectReport bisect(const BisectOptions& given) {
   }
   if (given.run || given.resume) look_around_the_good(*report, options, wanted.good);
   return std::move(*report);
-}
-
-nlohmann::json to_json(const BisectReport& report) {
-  const auto describe = [&](const std::string& commit) -> nlohmann::json {
-    const auto found = std::ranges::find(report.accused, commit, &CommitDescription::id);
-    return found != report.accused.end() ? to_json(*found) : nlohmann::json::object();
-  };
-  nlohmann::json json = to_json(report.answer, describe);
-  json["log"] = report.log.string();
-  json["kept_answers"] = report.kept;
-  json["window"] = {{"from", report.window.from}, {"to", report.window.to}};
-  json["diff"] = report.diff.text.empty() ? nlohmann::json() : nlohmann::json(report.diff.text);
-  add_to_json(json, report.around);
-  return json;
-}
-
-std::ostream& operator<<(std::ostream& out, const BisectReport& report) {
-  out << report.answer << report.around;
-  for (const CommitDescription& commit : report.accused) {
-    out << fmt::format("\ncommit     {}\nauthor     {}\ndate       {}\nsignature  {}{}\n           {}\n", commit.id,
-                       commit.author, commit.date, commit.signature,
-                       commit.signer.empty() ? "" : " (" + commit.signer + ")", commit.subject);
-  }
-  if (!report.diff.text.empty())
-    out << '\n' << harmless_lines(report.diff.text) << (report.diff.cut ? "... (it is longer)\n" : "");
-  out << fmt::format("\ntrials replayed steps {} to {}: a revision that differs elsewhere only counts as the same\n",
-                     report.window.from, report.window.to - 1);
-  if (report.kept > 0)
-    out << fmt::format("of these trials {} were made by earlier bisects (--fresh makes them again)\n", report.kept);
-  return out << "\nlog        " << report.log.string() << '\n';
 }
 
 }  // namespace samestep

@@ -298,9 +298,10 @@ void ChangeSearch::conclude(BisectAnswer& answer) const {
   } else if (over_budget()) {
     answer.why = "the limit of " + std::to_string(options().max_trials) + " trials beyond one a revision was reached";
   } else if (!answer.unseen.empty()) {
-    answer.why = std::to_string(answer.unseen.size()) +
-                 " commits could not be looked at: they may have changed behaviour "
-                 "and changed it back";
+    answer.why = answer.unseen.size() == 1
+                     ? "1 commit could not be looked at: it may have changed behaviour, and the next one back"
+                     : std::to_string(answer.unseen.size()) +
+                           " commits could not be looked at: they may have changed behaviour and changed it back";
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bisect/side_by_side.h"
+#include "replay/run/strict_json.h"
 
 namespace samestep {
 namespace {
@@ -64,20 +65,29 @@ void Dispatcher::make(const std::vector<Job>& jobs, const std::function<void(std
   progress_("");
 }
 
+std::optional<TrialAnswer> Dispatcher::known_answer(const std::string& commit, const nlohmann::json& key) {
+  bool other = false;
+  auto known = cache_.find(key, &other);
+  if (!known || own_.contains(json_dump(key))) return known;
+  ++kept_count_;
+  if (other) kept_.push_back({commit, key, *known});
+  if (known->outcome == TrialOutcome::untestable) untestable_.try_emplace(known->why, Kept{commit, key, *known});
+  return known;
+}
+
 void Dispatcher::run(const std::vector<TrialQuestion>& questions,
                      const std::function<void(std::size_t, const TrialAnswer&)>& tell) {
   InOrder in_order(questions.size(), tell);
   std::vector<Job> jobs;
   std::vector<std::size_t> asked;  // which question each job answers
   for (std::size_t i = 0; i < questions.size(); ++i) {
-    nlohmann::json key = runner_.key_of(questions[i].commit, questions[i].repetition);
-    bool other = false;
-    if (auto known = cache_.find(key, &other)) {
-      ++kept_count_;
-      if (other) kept_.push_back({std::move(key), *known});
+    const std::string& commit = questions[i].commit;
+    nlohmann::json key = runner_.key_of(commit, questions[i].repetition);
+    if (auto known = known_answer(commit, key)) {
       in_order.take(i, std::move(*known));
     } else {
-      jobs.push_back(job_of(questions[i].commit, std::move(key)));
+      own_.insert(json_dump(key));
+      jobs.push_back(job_of(commit, std::move(key)));
       asked.push_back(i);
     }
   }
@@ -88,22 +98,34 @@ void Dispatcher::run(const std::vector<TrialQuestion>& questions,
 void Dispatcher::look_at(const TrialWindow& window) {
   runner_.look_at(window);
   kept_.clear();
+  untestable_.clear();
   kept_count_ = made_ = 0;
 }
 
 bool Dispatcher::kept_answers_hold(const std::vector<std::string>& commits) {
-  std::vector<Job> jobs;
   std::vector<const Kept*> about;
   for (const std::string& commit : commits) {
     const std::string tree = repository_.tree(commit);  // what keys and tallies go by
     const auto found = std::ranges::find_if(kept_, [&](const Kept& kept) { return kept.key["tree"] == tree; });
-    if (found == kept_.end()) continue;
-    jobs.push_back(job_of(commit, found->key));
-    about.push_back(&*found);
+    if (found != kept_.end()) about.push_back(&*found);
   }
-  bool hold = true;
-  make(jobs, [&](std::size_t i, const TrialAnswer& answer) { hold = hold && says_the_same(about[i]->answer, answer); });
-  return hold;
+  return hold(about);
+}
+
+bool Dispatcher::kept_untestable_hold() {
+  constexpr std::size_t most = 3;
+  std::vector<const Kept*> about;
+  for (const auto& [why, kept] : untestable_)
+    if (about.size() < most) about.push_back(&kept);
+  return hold(about);
+}
+
+bool Dispatcher::hold(const std::vector<const Kept*>& kept) {
+  std::vector<Job> jobs;
+  for (const Kept* each : kept) jobs.push_back(job_of(each->commit, each->key));
+  bool all = true;
+  make(jobs, [&](std::size_t i, const TrialAnswer& answer) { all = all && says_the_same(kept[i]->answer, answer); });
+  return all;
 }
 
 TrialAnswer Dispatcher::ask(const std::string& commit, const std::optional<fs::path>& save) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,15 +44,24 @@ class Dispatcher {
   // Makes the trials of `commits` once more that answers of another question stood for. False where one answers
   // otherwise: what those were made with is not what is here, in something that no key holds.
   [[nodiscard]] bool kept_answers_hold(const std::vector<std::string>& commits);
+  // For a result that stands on revisions that could not be tried: makes kept ones of these once more, one for each
+  // reason, a few at most. False where one answers otherwise: what kept it from being tried (a header, a tool that was
+  // not installed) has been mended since.
+  [[nodiscard]] bool kept_untestable_hold();
 
  private:
   struct Kept {
+    std::string commit;
     nlohmann::json key;
     TrialAnswer answer;
   };
+  // What was kept of it, noted as such.
+  [[nodiscard]] std::optional<TrialAnswer> known_answer(const std::string& commit, const nlohmann::json& key);
   [[nodiscard]] Job job_of(const std::string& commit, nlohmann::json key,
                            std::optional<std::filesystem::path> save = {}) const;
   void make(const std::vector<Job>& jobs, const std::function<void(std::size_t, const TrialAnswer&)>& tell);
+  // Whether they answer as they did when they were kept.
+  [[nodiscard]] bool hold(const std::vector<const Kept*>& kept);
 
   const Repository& repository_;
   TrialSettings settings_;
@@ -59,7 +69,9 @@ class Dispatcher {
   TrialCache cache_;
   Executor& executor_;
   std::function<void(const std::string&)> progress_ = [](const std::string&) {};
-  std::vector<Kept> kept_;  // of other questions, in the order in which they were asked for
+  std::set<std::string> own_;               // the keys of what was made here
+  std::vector<Kept> kept_;                  // of other questions, in the order in which they were asked for
+  std::map<std::string, Kept> untestable_;  // kept ones, by reason
   std::size_t kept_count_ = 0, made_ = 0;
 };
 

@@ -160,7 +160,7 @@ EnvironmentTrials::Tried EnvironmentTrials::try_once(const ItemSet& in) {
   if (replayed.asked_to_stop != 0) throw TrialInterrupted(replayed.asked_to_stop);
   remove_dumps(own / "replay");
   TrialAnswer answer = trial_answer_of(replayed);
-  if (answer.outcome == TrialOutcome::untestable) refuse_a_full_disk(own);
+  refuse_a_full_disk(replayed, answer, own);
   const auto changed = settings_.replay.in_place ? std::vector<fs::path>() : watched.changed();
   if (changed.empty()) return {std::move(answer), holds_for_long(replayed)};
   TrialAnswer nothing;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string_view>
@@ -84,6 +85,20 @@ EnvironmentChanges without_gits_variables() {
   return changes;
 }
 
+// "filter.NAME.smudge" and "filter.NAME.process": what makes a file's contents of what git keeps.
+std::vector<std::string> filters_without_a_program(const std::map<std::string, std::string>& settings) {
+  constexpr std::string_view section = "filter.";
+  std::vector<std::string> names;
+  for (const auto& [key, value] : settings) {
+    const std::size_t last = key.rfind('.');
+    const bool makes_files = key.ends_with(".smudge") || key.ends_with(".process");
+    if (!key.starts_with(section) || !makes_files || last <= section.size() || !value.empty()) continue;
+    names.push_back(key.substr(section.size(), last - section.size()));
+  }
+  names.erase(std::ranges::unique(names).begin(), names.end());
+  return names;
+}
+
 std::string first_line(const std::string& text) {
   return printable(text.substr(0, text.find('\n')));
 }
@@ -122,7 +137,9 @@ Git::Git(const fs::path& folder) : folder_(folder), environment_(without_gits_va
   (void)ask(fmt::format("{} is no checkout that git can read", folder.string()), {"rev-parse", "--git-dir"});
   const std::string listed =
       ask("Reading git's configuration", {"config", "--list", "--show-scope", "-z"}, most_configuration);
-  add_settings(environment_, harmless_settings(listed));
+  const std::map<std::string, std::string> settings = harmless_settings(listed);
+  add_settings(environment_, settings);
+  filters_left_out_ = filters_without_a_program(settings);
 }
 
 Git::Answer Git::try_to(std::vector<std::string> words, std::size_t limit) const {

@@ -36,11 +36,14 @@ class Git {
   // For a git that runs in a view: what makes it as harmless as the others, laid over the caller's variables.
   [[nodiscard]] const EnvironmentChanges& environment() const { return environment_; }
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+  // Names of the filters (gitattributes(5)) that only the repository's own configuration sets: they are not run.
+  [[nodiscard]] const std::vector<std::string>& filters_left_out() const { return filters_left_out_; }
 
  private:
   static constexpr std::size_t most = std::size_t{256} << 20;  // a million commits with their parents
   std::filesystem::path folder_;
   EnvironmentChanges environment_;
+  std::vector<std::string> filters_left_out_;
 };
 
 // Of the NUL-separated text of `git config --list --show-scope -z`: what has to stand in place of each setting that

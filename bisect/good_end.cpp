@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include "replay/run/error.h"
@@ -22,12 +23,19 @@ EnvironmentBisectOptions options_for(const BisectOptions& options, const std::st
   return wanted;
 }
 
+// Of trials that were made: it is the other end that is not as claimed.
+bool reproduces(const BisectReport& report, const std::string& good) {
+  const auto of_good = [&](const TriedRevision& tried) { return tried.commit.id == good; };
+  const auto found = std::ranges::find_if(report.tried, of_good);
+  return found != report.tried.end() && mostly(found->answers) == TrialOutcome::same;
+}
+
 }  // namespace
 
 void look_around_the_good(BisectReport& report, const BisectOptions& options, const std::string& good) {
   BisectAnswer& answer = report.answer;
   const bool end = answer.conclusion == Conclusion::end_not_as_claimed || answer.conclusion == Conclusion::untestable;
-  if (!end || !options.run || options.replay.in_place) return;
+  if (!end || !options.run || options.replay.in_place || reproduces(report, good)) return;
   if (options.slurm)
     answer.evidence.emplace_back(
         "what changed around the run was looked at on this machine, not on those of the trials");

@@ -1,9 +1,9 @@
 #include "bisect/trial_folder.h"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include "replay/run/error.h"
+#include "replay/view/storage.h"
 
 namespace samestep {
 namespace {
@@ -19,15 +19,20 @@ void add_paths(std::vector<fs::path>& paths, const nlohmann::json& files) {
   }
 }
 
+[[noreturn]] void refuse(const fs::path& folder) {
+  throw BrokenInput(
+      fmt::format("The disk of {}, where trials are made, is full: make room and start again.", folder.string()));
+}
+
 }  // namespace
 
 void refuse_a_full_disk(const fs::path& folder) {
-  constexpr std::uint64_t least = std::uint64_t{8} << 20;
-  struct statvfs info {};
-  if (::statvfs(folder.c_str(), &info) != 0) return;
-  if (static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize < least)
-    throw BrokenInput(
-        fmt::format("The disk of {}, where trials are made, is full: make room and start again.", folder.string()));
+  if (is_full(folder)) refuse(folder);
+}
+
+void refuse_a_full_disk(const ReplayAnswer& replayed, const TrialAnswer& answer, const fs::path& own) {
+  if (!replayed.full_disk.empty()) refuse(replayed.full_disk);
+  if (answer.outcome == TrialOutcome::untestable) refuse_a_full_disk(own);
 }
 
 void remove_dumps(const fs::path& folder) {

@@ -6,10 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "bisect/trial.h"
+#include "replay/player/player.h"
+
 namespace samestep {
 
 // Throws BrokenInput where the disk of `folder` is full: what was tried cannot be blamed for that.
 void refuse_a_full_disk(const std::filesystem::path& folder);
+// So where the replay found its own disk full, or where it tells nothing and that of `own`, its folder, is.
+void refuse_a_full_disk(const ReplayAnswer& replayed, const TrialAnswer& answer, const std::filesystem::path& own);
 
 // The tensors of a step that differs are for a single replay; of many trials they would fill the disk.
 void remove_dumps(const std::filesystem::path& folder);

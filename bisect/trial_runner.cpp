@@ -195,7 +195,7 @@ TrialRunner::Tried TrialRunner::State::try_once(const std::string& commit, Repla
   if (replayed.asked_to_stop != 0) throw TrialInterrupted(replayed.asked_to_stop);
   remove_dumps(own / "replay");
   TrialAnswer answer = trial_answer_of(replayed);
-  if (answer.outcome == TrialOutcome::untestable) refuse_a_full_disk(own);
+  refuse_a_full_disk(replayed, answer, own);
   if (settings.whole && replayed.chain) answer.behaviour = replayed.chain->hex();
   const auto changed = inputs.changed();
   if (changed.empty()) return {std::move(answer), holds_for_long(replayed)};

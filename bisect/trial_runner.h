@@ -67,9 +67,9 @@ class TrialRunner {
 
   // Whatever decides the answer: what it is kept under. `sample` counts the trials of a revision from 0: asking again
   // is another question.
+  [[nodiscard]] nlohmann::json key_of(const std::string& commit, std::uint64_t sample) const;
   // Whether what the commit's trials take from outside of the revision is still what `key` was made of.
   [[nodiscard]] bool has_inputs_of(const std::string& commit, const nlohmann::json& key) const;
-  [[nodiscard]] nlohmann::json key_of(const std::string& commit, std::uint64_t sample) const;
   // A new one for a trial of `commit`. Throws BrokenInput where it cannot be made.
   [[nodiscard]] std::filesystem::path new_folder(const std::string& commit);
   // Makes the trial; what it prints goes to `own`, a new_folder(). `save`: the replay is kept there, as a run

@@ -222,11 +222,12 @@ void add_trial_options(CLI::App* verb, BisectArguments& arguments) {
   of_commits(arguments, verb->add_option("--steps", options.steps, "without RUN: record so many steps only"))
       ->check(CLI::PositiveNumber);
   verb->add_flag("--fresh", options.fresh, "make every trial, also those that earlier bisects have made");
-  verb->add_option("--view", arguments.view, "a folder that builds and trials may write to besides, copy-on-write")
-      ->allow_extra_args(false);
-  verb->add_flag("--network", options.replay.network, "let builds and trials reach the network");
   CLI::Option* in_place = verb->add_flag("--in-place", options.replay.in_place,
                                          "in worktrees instead of views, where the machine allows no view");
+  verb->add_option("--view", arguments.view, "a folder that builds and trials may write to besides, copy-on-write")
+      ->allow_extra_args(false)
+      ->excludes(in_place);
+  verb->add_flag("--network", options.replay.network, "let builds and trials reach the network")->excludes(in_place);
   of_commits(arguments, verb->add_option("--link", arguments.links,
                                          "with --in-place: an untracked file or folder that trials find at its place"))
       ->allow_extra_args(false)

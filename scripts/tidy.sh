@@ -6,7 +6,7 @@ PATH=$PWD/.venv/bin:$PATH
 cmake --preset tidy >/dev/null
 if [ $# -eq 0 ]; then
   mapfile -t sources < <(git ls-files 'kernels/*.cpp' 'replay/run/*.cpp' 'replay/checkpoint/*.cpp' 'replay/compare/*.cpp' \
-    'replay/recorder/*.cpp' 'replay/player/*.cpp' 'cli/*.cpp')
+    'replay/recorder/*.cpp' 'replay/player/*.cpp' 'replay/view/*.cpp' 'replay/doctor/*.cpp' 'replay/resume/*.cpp' 'bisect/*.cpp' 'cli/*.cpp')
 else
   sources=("$@")
 fi

@@ -1,4 +1,4 @@
-"""What recording and replaying costs the scripts of tests/python/programs: seconds of whole commands, most of them Python's
+"""What recording and replaying costs the scripts of tests/python/programs and checkpoints: seconds of whole commands, most of them Python's
 start and its imports.
 
   programs.py [--bin .venv/bin] [NAME...]
@@ -10,12 +10,14 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-PROGRAMS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "python" / "programs"
+TESTS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "python"
+WORDS = {TESTS / "programs": (), TESTS / "checkpoints": ("12",)}  # of each script there
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
@@ -28,15 +30,22 @@ def call(folder, *words):
     return time.perf_counter() - began, done.stdout
 
 
+def call_anew(folder, *words):
+    """As call(), in the folder made anew: some scripts go on from the checkpoint that they find."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return call(folder, *words)
+
+
 def row(bin, folder, program):
-    samestep, python = bin / "samestep", bin / "python"
-    call(folder, python, program)  # fills the caches
-    plain, _ = call(folder, python, program)
-    run = folder / "run"
-    recorded, _ = call(folder, samestep, "record", "--run", run, "--anchor-every", "2", "--", python, program)
-    steps = json.loads(call(folder, samestep, "inspect", "--json", run)[1])["steps"]
-    start, _ = call(folder, samestep, "replay", run)
-    middle, _ = call(folder, samestep, "replay", run, "--from", steps // 2)
+    samestep, script = bin / "samestep", (bin / "python", program, *WORDS[program.parent])
+    work, run = folder / "work", folder / "run"
+    call_anew(work, *script)  # fills the caches
+    plain, _ = call_anew(work, *script)
+    recorded, _ = call_anew(work, samestep, "record", "--run", run, "--anchor-every", "2", "--", *script)
+    steps = json.loads(call(work, samestep, "inspect", "--json", run)[1])["steps"]
+    start, _ = call(work, samestep, "replay", run)
+    middle, _ = call(work, samestep, "replay", run, "--from", steps // 2)
     return f"| `{program.stem}` | {steps} | {plain:.1f} | {recorded:.1f} | {start:.1f} | {middle:.1f} |"
 
 
@@ -46,7 +55,7 @@ def main():
     parser.add_argument("names", nargs="*", help="of programs; all by default")
     options = parser.parse_args()
     print("| program | steps | plain | recorded | from the start | from the middle |\n|---|---|---|---|---|---|")
-    for program in sorted(PROGRAMS.glob("*.py")):
+    for program in (script for folder in WORDS for script in sorted(folder.glob("*.py"))):
         if options.names and program.stem not in options.names:
             continue
         with tempfile.TemporaryDirectory(prefix="samestep-programs-") as folder:

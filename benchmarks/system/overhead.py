@@ -3,7 +3,7 @@
 
     overhead.py [--bin .venv/bin] [--rounds 10] [--steps 150]
                 [tokens-768 | tokens-16384 | python-768 | python-16384 | replay | start-up | python-start-up |
-                 forward-768 | forward-16384]...
+                 forward-768 | forward-16384 | pins-tokens-768 | pins-python-768]...
 
 Recording is measured as a user has it: defaults, anchors on, the recorder beside the trainer. The same program with the
 session off, under the same pins (environment and --deterministic), takes turns with it; each round gives one ratio, so
@@ -13,6 +13,7 @@ the activations back to the system and takes them again in every step, which at 
 varies with the heap's layout. Printed are the median of the rounds' ratios and their quartiles, and, out of the recording's own log, the time per step
 spent in digests (capture) and waiting for the recorder. Needs h5py for that part. python-*: the same with a PyTorch script (benchmarks/python/gpt.py).
 forward-*: that script on its way to an anchor without computing, beside the same steps of the recording.
+pins-*: nothing is recorded; the program with a recording's pins and deterministic algorithms, beside the same without.
 """
 import argparse
 import contextlib
@@ -72,9 +73,9 @@ class Bench:
         set_pins = {pin["name"]: pin["value"] for pin in pinned if pin.get("value") is not None}
         return {**os.environ, **set_pins}
 
-    def plain(self, shape, steps, env):
+    def plain(self, shape, steps, env, pinned=True):
         command, times, weights = self.training(shape, "plain", steps)
-        call(*command, env=env)
+        call(*(word for word in command if pinned or word != "--deterministic"), env=env)
         return step_times(times), weights.read_bytes()
 
     def record(self, shape, steps, name):
@@ -102,6 +103,20 @@ class Bench:
         print("  recorded / plain, all time      ", quartiles(means))
         print("  recorded / plain, median step   ", quartiles(medians))
         self.parts(runs, statistics.median(plain_ms))
+
+    def pinning(self, shape):
+        steps = self.options.steps
+        _, _, first = self.record(shape, WARM_UP + 2, f"{shape}-warm")
+        env, ratios, free_ms, equal = self.pins(first), [], [], True
+        for i in range(self.options.rounds):
+            order = [lambda: self.plain(shape, steps, None, pinned=False), lambda: self.plain(shape, steps, env)]
+            (free, weights), (pinned, pinned_weights) = [order[0](), order[1]()] if i % 2 == 0 else [order[1](), order[0]()][::-1]
+            equal = equal and weights == pinned_weights
+            ratios.append(statistics.median(pinned) / statistics.median(free))
+            free_ms.append(statistics.median(free))
+        print(f"\n{shape}: {len(ratios)} rounds of {steps} steps, bits {'equal' if equal else 'differ'}; without pins a step takes "
+              f"{statistics.median(free_ms):.2f} ms")
+        print("  with pins / without, median step", quartiles(ratios))
 
     def parts(self, runs, plain_ms):
         try:
@@ -210,6 +225,8 @@ def main():
         for what in options.what:
             if what in SHAPES or what in ("python-768", "python-16384"):
                 bench.recording(what)
+            elif what.startswith("pins-"):
+                bench.pinning(what.removeprefix("pins-"))
             elif what.startswith("forward-"):
                 with contextlib.chdir(folder):  # a replay leaves its folder where it runs
                     bench.forward(what.replace("forward", "tokens"))

@@ -4,10 +4,11 @@
 // the state at O of step S - 1, in canonical order, so that the log's digests of that step vouch for them. Where the
 // program changed something between O and the end of the iteration (an evaluation drew random numbers, weights were
 // clipped, a data cursor moved on), "resume/<the same name>" holds what it was there: a restart enters the loop at the
-// top of the next iteration and takes that. Metadata "samestep": JSON {format, rank, step, number, optimizers: [{class,
-// groups:
-// [{options, initial}], kinds: {key: StateItem::Kind}}], hyper}; `number` is the program's own number of the step,
-// `options` those at the end of the iteration, `initial` those when the loop began or the group first took part.
+// top of the next iteration and takes that.
+//
+// Metadata "samestep": JSON {format, rank, step, number, optimizers: [{class, groups: [{options, initial}],
+// kinds: {key: StateItem::Kind}}], hyper}; `number` is the program's own number of the step, `options` those at the end
+// of the iteration, `initial` those when the loop began or the group first took part.
 #pragma once
 
 #include <cstdint>

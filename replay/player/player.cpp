@@ -20,6 +20,7 @@
 #include "replay/run/error.h"
 #include "replay/run/run_files.h"
 #include "replay/run/run_reader.h"
+#include "replay/view/storage.h"
 
 namespace samestep {
 namespace {
@@ -62,6 +63,12 @@ Ending launch_in_view(const Stage& stage, Launch start, Server& server, bool kee
   return ending;
 }
 
+// Asked while what it wrote is still there.
+void look_for_room(ReplayAnswer& answer, const Stage& stage, const Launch& started, const Ending& ending) {
+  const std::filesystem::path disk = stage.view == nullptr ? started.cwd : stage.view->view->storage();
+  if (ending.exit_code() != 0 && is_full(disk)) answer.full_disk = disk;
+}
+
 void count(ReplayAnswer& answer, const Pass& pass) {
   if (pass.ending.asked_to_stop != 0) answer.asked_to_stop = pass.ending.asked_to_stop;
   if (!pass.ending.stopped.empty()) answer.passed_limit = true;
@@ -82,6 +89,7 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   Refusals refusals;
   const auto listener = listen_for_refusals(start, server.socket_path(), refusals);
   Ending ending = stage.view == nullptr ? launch(start, server) : launch_in_view(stage, start, server, keeps_output);
+  look_for_room(stage.answer, stage, start, ending);
   if (listener) listener->finish();
   stage.options.progress("");
   Pass pass{watch.take_findings(), std::move(ending), last_lines(output, shown_lines),
@@ -309,6 +317,9 @@ void play(const Stage& stage, const Plan& plan) {
   Verdict& verdict = stage.answer.verdict = judge(stage.recording, plan, first);
   stage.answer.untestable = is_untestable(first);
   if (plan.anchor) stage.answer.anchor = plan.anchor->step;
+  if (!stage.answer.full_disk.empty())
+    say(verdict, fmt::format("the program failed, and the disk of {} is full: make room and replay again",
+                             stage.answer.full_disk.string()));
   for (std::string& sentence : other_seeds(stage.command.seeds, first.seeds)) say(verdict, std::move(sentence));
   if (first.findings.difference && stage.answer.asked_to_stop == 0) replay_again(verdict, stage, plan, first);
   if (first.findings.difference && stage.answer.asked_to_stop != 0) leave_unconfirmed(verdict);

@@ -70,6 +70,7 @@ struct ReplayAnswer {
   std::filesystem::path folder;         // empty where the program was never launched
   std::optional<std::uint64_t> anchor;  // S of the one that the judged replay started from
   int asked_to_stop = 0;                // the signal by which somebody asked for its end: the verdict says nothing then
+  std::filesystem::path full_disk;      // of what the program wrote, where it failed and found no room; else empty
   std::uint64_t steps_run = 0;          // computed in all replays that the answer took
   // After the last step of the first replay; equal ones mean that the same steps were done. Nullopt: none was.
   std::optional<Digest> chain;

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 
 #include <array>
@@ -117,6 +118,14 @@ void remove_entry(int parent, const char* name) {
 }
 
 }  // namespace
+
+bool is_full(const fs::path& path) {
+  constexpr std::uint64_t least = std::uint64_t{8} << 20;
+  struct statvfs info {};
+  if (::statvfs(path.c_str(), &info) != 0) return false;
+  const bool counts_files = info.f_files > 0;
+  return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize < least || (counts_files && info.f_favail == 0);
+}
 
 bool is_storage(const fs::path& path) {
   return path.filename().native().starts_with(name_prefix);

@@ -31,6 +31,9 @@ class ViewStorage {
   Descriptor lock_;
 };
 
+// True where the disk that `path` lies on has no room left, or no place for another file: what a program wrote there
+// may have failed. False where it cannot be asked.
+[[nodiscard]] bool is_full(const std::filesystem::path& path);
 // True for a path that only a storage has.
 [[nodiscard]] bool is_storage(const std::filesystem::path& path);
 // Removes the storages in `place` that no process holds and that were made more than a minute before `now`: those of

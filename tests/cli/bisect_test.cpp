@@ -218,6 +218,20 @@ TEST_F(WithKeptAnswers, AFileThatNoKeyHoldsAccusesNoCommit) {
   EXPECT_THAT(errors(), HasSubstr("something that trials read has changed since"));
 }
 
+// What was not installed when an earlier bisect tried is no key either.
+TEST_F(WithKeptAnswers, WhatKeptARevisionFromBeingTriedMayHaveBeenMended) {
+  const std::string build = " --build 'place=..; test -e $place/header || { echo no header; exit 2; }'";
+  EXPECT_EQ(between(later_[3], 2, build)["conclusion"], "untestable");
+  std::ofstream(folder_ / "header") << "";
+  const json found = between(later_[3], 0, build);
+  EXPECT_EQ(found["culprit"]["commit"], later_[3]);
+  EXPECT_THAT(errors(), HasSubstr("something that trials read has changed since"));
+}
+
+TEST_F(WithKeptAnswers, AFirstBisectHasNone) {
+  EXPECT_EQ(between(later_[3], 0)["kept_answers"], 0);
+}
+
 TEST_F(WithKeptAnswers, AnotherVariableIsAnotherQuestion) {
   EXPECT_EQ(between(later_[3], 0)["culprit"]["commit"], later_[3]);
   ::setenv("RATE", "5", 1);
@@ -245,6 +259,7 @@ TEST_F(Bisecting, ABadEndThatDoesNotDivergeIsNotAsClaimed) {
   const json found = bisect("run --good " + commits_[0] + " --bad " + commits_[4], 3);
   EXPECT_EQ(found["conclusion"], "end_not_as_claimed");
   EXPECT_THAT(found["why"], HasSubstr("the bad revision reproduces the run"));
+  EXPECT_EQ(errors().find("around"), std::string::npos) << "the good revision is as claimed: " << errors();
   EXPECT_EQ(found["culprit"], nullptr);
 }
 
@@ -280,6 +295,7 @@ TEST_F(Bisecting, StartsNothingOfTheRepositoryAndLeavesTheIndexAsItIs) {
   EXPECT_EQ(bisect("run " + ends_ + own_folder())["culprit"]["commit"], commits_[5]);
   EXPECT_EQ(made_.sh("sha256sum .git/index"), before);
   EXPECT_FALSE(fs::exists(started)) << made_.sh("cat " + started);
+  EXPECT_THAT(errors(), HasSubstr("filter.own is set by the repository itself and is not run"));
 }
 
 // Its folder is a file system of a few pages, which this test's own namespace has mounted.
@@ -295,6 +311,23 @@ TEST_F(Bisecting, AFullDiskIsNoAnswer) {
       std::system(("XDG_CACHE_HOME=" + (folder_ / "cache").string() + "; export XDG_CACHE_HOME; " + line).c_str());
   EXPECT_EQ(WEXITSTATUS(status), 2) << out() << errors();
   EXPECT_THAT(errors(), HasSubstr("No space left on device"));
+  EXPECT_EQ(out(), "");
+}
+
+// So with the disk that the trials' checkouts lie on.
+TEST_F(Bisecting, AFullDiskIsNotBlamedOnARevision) {
+  if (!testing::view_refusal().empty()) GTEST_SKIP() << testing::view_refusal();
+  const std::string disk = (folder_ / "disk").string();
+  fs::create_directory(disk);
+  const std::string writes = program("head -c 20000000 /dev/zero >big || exit 4", " --edit gradients:12");
+  const std::string line = "cd " + made_.root().string() +
+                           " && unshare --user --map-root-user --mount sh -c 'mount -t tmpfs -o size=12m none " + disk +
+                           " && XDG_CACHE_HOME=" + disk + " exec " SAMESTEP_PROGRAM " bisect run --in-place --good " +
+                           commits_.front() + " --bad " + writes + own_folder() + "' >" + (folder_ / "out").string() +
+                           " 2>" + (folder_ / "errors").string();
+  const int status = std::system(line.c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 2) << out() << errors();
+  EXPECT_THAT(errors(), HasSubstr("where trials are made, is full: make room and start again"));
   EXPECT_EQ(out(), "");
 }
 
