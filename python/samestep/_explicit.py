@@ -172,7 +172,7 @@ class step:  # noqa: N801 - reads as a function: with samestep.step(...) as s
         if self.batch_given:
             from samestep._tensors import tensors_in
 
-            self._moments.forward_([tensor for tensor in tensors_in([self._batch])])
+            self._moments.more_of_batch([tensor for tensor in tensors_in([self._batch])])
 
     def _begin_update(self):
         from samestep._updates import Update

@@ -13,6 +13,7 @@ import threading
 import torch
 
 from samestep import _entropy, _kept, _native, _optimizers, _provenance, _reachable
+from samestep._anchors import Anchors
 from samestep._by_hand import ByHand
 from samestep._optimizer_table import OptimizerTable
 from samestep._roots import Roots
@@ -52,6 +53,7 @@ class Moments:
             )
         self.roots.begin_again()
         self.updates = Updates(self)
+        self.anchors = Anchors(self)
         self.thread = None  # that trains; others' batches come when they like
         self.threads_said = False
         self.compiled = False  # torch.compile was called
@@ -59,7 +61,7 @@ class Moments:
         self.evaluation = []  # what a root was called with in evaluation mode, gradients on: no backward pass has come yet
         self.trained = False  # a root was called in training mode since the last update
         self.evaluation_taken = False  # what self.evaluation held is part of the step's batch
-        self.evaluating_said = self.too_much_said = False
+        self.evaluating_said = False
         self.loop = None  # over samestep.steps(): a replay may enter it in the middle
         self.step = None  # the samestep.step() that is going on
 
@@ -89,9 +91,9 @@ class Moments:
             return
         with self.lock:
             if self.on():
-                self.guarded_(call, args)
+                self._run(call, args)
 
-    def guarded_(self, call, args):
+    def _run(self, call, args):
         if self.native is not None:
             self.native.pause_reads()
         try:
@@ -145,10 +147,6 @@ class Moments:
         missing = set() if self.by_hand.active() else self.owned() - rooted
         return _reachable.modules_of(missing) if missing else []
 
-    def hand_kept(self):
-        names, values = _kept.handed()
-        self.native.hand_kept(names, values)
-
     def hand_generators(self):
         names, states = [], []
         for name, module, read in _entropy.SHARED_GENERATORS:
@@ -174,8 +172,8 @@ class Moments:
             self.native.compiled()
         self.hand_tables()
         self.optimizers.hand_options(self.native)
-        _kept.add_modules(_reachable.modules(self.held()))
-        self.hand_kept()
+        _kept.add_modules(_reachable.modules(self.anchors.held()))
+        self.anchors.hand_kept()
         self.mode = _native.say_hello(self.native)
         self.native.pause_reads()  # as guarded() would have, had there been a recording
         if self.mode == _OFF:
@@ -183,7 +181,7 @@ class Moments:
             return
         _provenance.tell(self.native, "start")
         if self.native.jumped():
-            self.enter_loop()
+            self.anchors.enter_loop()
 
     def compiles(self):
         """A compiler's kernels go past the operators: they cannot be left out on the way to an anchor."""
@@ -233,7 +231,7 @@ class Moments:
             self.evaluating_said = True
             self.native.event("evaluation_mode", "A step's forward pass ran with the model in evaluation mode: no dropout, no "
                                                  "batch statistics. Usually a train() is missing after an eval().")
-        self.forward_(batch)
+        self.more_of_batch(batch)
 
     def begin_step(self):
         self.open()
@@ -259,9 +257,9 @@ class Moments:
         if not self.by_hand.begins():
             return self.by_hand.given([args, kwargs])
         given = [tensor for tensor in tensors_in([args, kwargs]) if not tensor.requires_grad]
-        self.forward_(self.take_evaluation() + given)
+        self.more_of_batch(self.take_evaluation() + given)
 
-    def forward_(self, batch):
+    def more_of_batch(self, batch):
         """More of a step's batch; its F, where no forward pass of a root was it."""
         if batch and self.native is not None:
             self.read_forward(batch)
@@ -269,7 +267,7 @@ class Moments:
     def read_forward(self, batch):
         self.native.forward_([plain(tensor) for tensor in batch])
         if self.native.rng_given():
-            self.put_generators()
+            self.anchors.put_generators()
 
     def backward(self, tensors):
         self.updates.reach_o()
@@ -304,7 +302,7 @@ class Moments:
 
     def after_update(self, update, skipped):
         number = self.number_of(update.optimizer)
-        self.hand_outcome(update.optimizer, self.native.state_wanted(), self.native.anchor_wanted())
+        self.anchors.hand_outcome(update.optimizer, self.native.state_wanted(), self.native.anchor_wanted())
         self.native.after_update(number, skipped)
         self.evaluation, self.evaluation_taken, self.trained = [], False, False
         if self.step is not None:
@@ -314,72 +312,15 @@ class Moments:
         if self.mode == _REPLAYING and (self.native.stopped() or not self.native.live()):
             self.stop()
 
-    def hand_outcome(self, stepped, state, anchor):
-        if state:
-            self.optimizers.hand_states(self.native)
-            self.hand_kept()
-        self.hand_generators()
-        if anchor:
-            found = self.reached(stepped)
-            self.native.hand_reached(list(found), [plain(tensor) for tensor in found.values()])
-
     def end_iteration(self, stepped=None):
         """Where a restart goes on: at O, or at the end of an iteration of samestep.steps()."""
         if self.loop is not None and self.native.cutting():
             self.hand_tables()
             self.optimizers.hand_options(self.native)
-            self.hand_outcome(None, True, True)
+            self.anchors.hand_outcome(None, True, True)
         self.native.end_iteration()
         if self.native.arrived():
-            self.restore(stepped)
-
-    def held(self):
-        """The tensors that an anchor holds anyway."""
-        tensors = [tensor for module in self.roots.modules() for tensor in (*module.parameters(), *module.buffers())]
-        return tensors + self.optimizers.tensors()
-
-    def reached(self, stepped):
-        """What an anchor takes along besides, by name."""
-        found = _reachable.tensors(self.held(), self.reaches_too_much)
-        return found | self.optimizers.gradients_waiting(stepped)
-
-    def reaches_too_much(self):
-        if not self.too_much_said:
-            self.too_much_said = True
-            self.native.event("fast_forward", f"The program's variables lead to more than {_reachable.MOST_OBJECTS:,} objects: an "
-                                              "anchor takes along the tensors among the first of them.")
-
-    def enter_loop(self):
-        """A jump: the anchor's weights and torch's generators are in; the program has not begun its loop."""
-        self.optimizers.restore_states(self.native)
-        for number, optimizer in self.optimizers.told():
-            _optimizers.set_options(optimizer, *self.native.restored_options(number))
-        with torch.random.fork_rng():  # what a value is restored by may draw
-            _kept.restore(*self.native.restored_kept(), jumped=True)
-        self.yielded.clear()
-        self.put_generators()
-
-    def put_generators(self):
-        """Python's and NumPy's, where a replay has put torch's."""
-        for name, state in zip(*self.native.restored_generators()):
-            _entropy.set_generator(name, bytes(state.tolist()))
-
-    def restore(self, stepped):
-        """The program has come to the anchor without computing: its weights and generators are in; what only Python can
-        reach follows."""
-        self.optimizers.restore_states(self.native)
-        for number, _ in self.optimizers.told():
-            self.native.restored_options(number)  # the program's schedules have set them
-        self.native.restored_generators()  # and it has drawn
-        _kept.restore(*self.native.restored_kept(), jumped=False)
-        names, tensors = self.native.restored_reached()
-        found = self.reached(stepped)
-        _reachable.restore(found, dict(zip(names, tensors)))
-        others = [(name, tensor) for name, tensor in _reachable.all_tensors().items() if name not in names]
-        flags = self.native.unwritten([plain(tensor) for _, tensor in others])
-        lost = [name for (name, _), unwritten in zip(others, flags) if unwritten]
-        if lost:
-            self.native.event("fast_forward", "not restored, because no anchor holds them: " + ", ".join(lost[:8]))
+            self.anchors.restore(stepped)
 
     def guarded_read(self, tensor):
         """A tensor whose elements the program takes out otherwise than by an operator; counted, so not in guarded()."""
