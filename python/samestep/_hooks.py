@@ -4,14 +4,13 @@ It costs a step a few function calls, changes no value that the program sees, an
 """
 import atexit
 import functools
-import gc
 import sys
 import types
 import weakref
 
 import torch
 
-from samestep import _kept, _trainers
+from samestep import _attached, _kept, _reachable, _trainers
 from samestep._moments import Moments
 
 
@@ -86,17 +85,19 @@ def _wrap_made(moments):
 
 
 def take_up_made(moments):
-    """Makes known what was made while nothing was recorded, in the order of its making."""
+    """Makes known what was made while nothing was recorded, in an order that a replay finds again."""
+    _kept.begin_again()
     schedulers = torch.optim.lr_scheduler
-    for optimizer in _made(torch.optim.Optimizer):
+    for optimizer in _reachable.in_order(torch.optim.Optimizer):
         moments.guarded(moments.register, optimizer)
-    for one in _made((schedulers.LRScheduler, schedulers.ReduceLROnPlateau, torch.amp.GradScaler)):
+    for one in _reachable.in_order((schedulers.LRScheduler, schedulers.ReduceLROnPlateau, torch.amp.GradScaler)):
         moments.guarded(_kept.add_automatic, one)
 
+    moments.guarded(_attached.tell_all, moments)
 
 def wrap_own_steps(moments):
     """For hooks that come late: a schedule puts a step of its own on its optimizer, around the class's as it was."""
-    for optimizer in _made(torch.optim.Optimizer):
+    for optimizer in _reachable.in_order(torch.optim.Optimizer):
         if "step" in vars(optimizer):
             optimizer.step = _around_own(moments, weakref.ref(optimizer), optimizer.step)
 
@@ -104,11 +105,6 @@ def wrap_own_steps(moments):
 def _around_own(moments, optimizer, own):
     around = _innermost(moments, lambda _, *args, **kwargs: own(*args, **kwargs))
     return functools.wraps(own)(lambda *args, **kwargs: around(optimizer(), *args, **kwargs))
-
-
-def _made(kinds):
-    """The living objects of these types; by their own type, for a proxy is not asked what it is."""
-    return [one for generation in (2, 1, 0) for one in gc.get_objects(generation) if issubclass(type(one), kinds)]
 
 
 def _innermost(moments, step):

@@ -15,7 +15,7 @@ import torch
 from samestep import _entropy, _kept, _native, _optimizers, _provenance, _reachable
 from samestep._anchors import Anchors
 from samestep._by_hand import ByHand
-from samestep._optimizer_table import OptimizerTable
+from samestep._optimizer_table import OptimizerTable, TooMany
 from samestep._roots import Roots
 from samestep._tensors import plain, tensors_in
 from samestep._updates import Updates
@@ -29,7 +29,7 @@ class Moments:
     """Everything runs in the thread that trains."""
 
     def __init__(self):
-        self.roots = self.optimizers = None
+        self.roots = None
         self.launched = bool(_entropy.SOCKET)  # by samestep, not the other way round
         self.waits = os.environ.get("SAMESTEP_ATTACHED") == "1"  # for samestep.record()
         self.lock = threading.RLock()  # threads that begin to train at once: the first one in here is recorded
@@ -37,11 +37,11 @@ class Moments:
         self.begin_again()
 
     def begin_again(self):
-        """For a recorder that nothing was told yet. Optimizers and roots that are alive stay known."""
+        """For a recorder that nothing was told yet."""
         self.native = None  # torch.classes.samestep.Recording, once there was a training event
         self.mode = None
         self.pid = os.getpid()
-        self.optimizers = OptimizerTable(self.optimizers.living() if self.optimizers else [])
+        self.optimizers = OptimizerTable()
         self.by_hand = ByHand(self)
         if self.roots is None:
             self.roots = Roots(
@@ -52,6 +52,7 @@ class Moments:
                 self.trains_here,
             )
         self.roots.begin_again()
+        self.settlings = 0  # how often there were new optimizers
         self.updates = Updates(self)
         self.anchors = Anchors(self)
         self.thread = None  # that trains; others' batches come when they like
@@ -100,6 +101,8 @@ class Moments:
             with torch.no_grad():
                 call(*args)
         except Exception as error:  # noqa: BLE001 - whatever it is, the program goes on
+        except TooMany as error:
+            self.give_up(str(error))
             self.give_up(f"{type(error).__name__}: {error}")
         finally:
             if self.native is not None:
@@ -120,7 +123,11 @@ class Moments:
         if self.optimizers.has(optimizer):
             return
         self.by_hand.optimizer_made(optimizer)
-        self.optimizers.add(optimizer)
+        try:
+            self.optimizers.add(optimizer)
+        except TooMany:
+            self.open()  # so that there is a log that can say it
+            raise
         self.roots.optimizers_changed()
 
     def number_of(self, optimizer):
@@ -132,19 +139,18 @@ class Moments:
             return
         self.roots.stale = False
         names, parameters, buffer_names, buffers = [], [], [], []
-        for prefix, module in self.roots.named(self.not_called_yet()):
-            for name, parameter in module.named_parameters(remove_duplicate=False):
+        for prefix, listed in self.roots.tables(self.not_called_yet()):
+            for name, parameter in listed.parameters:
                 names.append(prefix + normal(name))
                 parameters.append(plain(parameter))
-            for name, buffer in module.named_buffers(remove_duplicate=False):
+            for name, buffer in listed.buffers:
                 buffer_names.append(prefix + normal(name))
                 buffers.append(plain(buffer))
         self.native.hand_weights(names, parameters, buffer_names, buffers)
 
     def not_called_yet(self):
         """Modules of optimizers that the program has made and not come to: the second of a GAN, before its first step."""
-        rooted = {id(parameter) for module in self.roots.modules() for parameter in module.parameters()}
-        missing = set() if self.by_hand.active() else self.owned() - rooted
+        missing = set() if self.by_hand.active() else self.owned() - self.roots.identities()
         return _reachable.modules_of(missing) if missing else []
 
     def hand_generators(self):
@@ -157,11 +163,26 @@ class Moments:
         self.native.hand_generators(names, states)
 
     def hand_tables(self):
-        self.roots.stale |= self.optimizers.hand_groups(self.native)
+        if self.optimizers.grows():
+            self.settle()
+        rooted = [parameter for module in self.roots.modules() for parameter in module.parameters()]
+        if released := self.optimizers.hand_groups(self.native, rooted):
+            self.roots.drop(released)
+            self.roots.stale = True
         self.hand_weights()
         self.hand_generators()
 
     def open(self):
+    def settle(self):
+        """Optimizers were made: what is no more leaves the tables here and nowhere else, whenever it was collected. To know
+        what is may need a collection: of many times all of the first are such, then every second, every fourth."""
+        self.settlings += 1
+        if self.settlings % max(1, 2 ** (self.settlings.bit_length() - 6)):
+            return
+        _reachable.collect_unless_reached({id(one) for one in (*self.optimizers.living(), *self.roots.modules())})
+        self.optimizers.settle(self.native)
+        self.roots.settle()
+
         """Says hello, at the first training event."""
         if self.native is not None:
             return

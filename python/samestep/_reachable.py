@@ -6,6 +6,7 @@ An anchor takes them along, named by how they are reached: "train.ema.0.weight" 
 at are the variables of the frames that led to the optimizer's step, outside torch.
 """
 import ctypes
+import gc
 import inspect
 import os
 import sys
@@ -41,7 +42,7 @@ def _is_derived(tensor):
 
 
 def _is_plain(tensor):
-    return tensor.layout == torch.strided and tensor.device.type == "cpu"
+    return tensor.layout == torch.strided and not tensor.is_nested and tensor.device.type == "cpu"
 
 
 def modules(held):
@@ -54,6 +55,31 @@ def modules(held):
 def modules_of(parameters):
     """The outermost modules that hold any of these, by identity, in a fixed order."""
     return list(_walk_frames(_ModuleWalk(lambda found: bool(found & parameters))).modules.values())
+
+
+def collect_unless_reached(identities):
+    """Runs the garbage collector, unless the program's variables lead to all of these objects: then they live. After it
+    those that are no more are gone, whenever it would have come by itself."""
+    walk = _Search(identities)
+    if walk.missing and _walk_globals(_walk_frames(walk)).missing:
+        gc.collect()
+
+
+def in_order(kinds):
+    """The living objects of these types, in an order that the program's variables give: those of the running functions, as
+    they are written down, from the innermost outwards; then those of their modules; then what these do not lead to, by type
+    and by the shapes of what it steps. Not in the collector's, which changes with every collection."""
+    gc.collect()
+    found = _walk_globals(_walk_frames(_KindWalk(kinds))).of_kind
+    known = {id(one) for one in found}
+    # By their own type: a proxy is not asked what it is.
+    others = [one for one in gc.get_objects() if issubclass(type(one), kinds) and id(one) not in known]
+    return found + sorted(others, key=_description)
+
+
+def _description(one):
+    groups = one.param_groups if isinstance(one, torch.optim.Optimizer) else []
+    return type(one).__name__, [[tuple(parameter.shape) for parameter in group["params"]] for group in groups]
 
 
 def restore(found, recorded):
@@ -76,6 +102,13 @@ def _walk_frames(walk):
     for name, frame in _frames():
         for variable, value in _variables(frame):
             walk.visit(f"{name}.{variable}", value, 0)
+    return walk
+
+
+def _walk_globals(walk):
+    """Of the modules whose functions run: a thread's functions have few variables of their own."""
+    for name, frame in _frames():
+        walk.visit(f"{name}.globals", frame.f_globals, 0)
     return walk
 
 
@@ -175,6 +208,33 @@ class _ModuleWalk(_Walk):
                 self.modules[name] = value
                 return
         super().visit(name, value, depth)
+
+
+class _Search(_Walk):
+    """For objects, by identity."""
+
+    def __init__(self, missing):
+        super().__init__()
+        self.missing = missing
+
+    def visit(self, name, value, depth):
+        self.missing.discard(id(value))
+        if self.missing and not _is(value, torch.Tensor):
+            super().visit("", value, depth)
+
+
+class _KindWalk(_Walk):
+    """For objects of these types."""
+
+    def __init__(self, kinds):
+        super().__init__()
+        self.kinds, self.of_kind = kinds, []
+
+    def visit(self, name, value, depth):
+        if _is(value, self.kinds) and all(value is not known for known in self.of_kind):
+            self.of_kind.append(value)
+        if not _is(value, torch.Tensor):
+            super().visit("", value, depth)
 
 
 def _is(value, kinds):

@@ -66,6 +66,26 @@ class Odd(RecordingTest):
             self.assert_same(verdict, 2)
             self.assert_led(verdict)
 
+    def test_when_the_collector_runs_decides_nothing(self):
+        """Numbers of optimizers, what their steps cover, and the state of schedules that are no more."""
+        never, always = (python(ODD / "collected.py", when) for when in ("never", "always"))
+        recorded, _ = at_once(lambda: self.record("never", *never, options=("--anchor-every", 5)),
+                              lambda: self.record("always", *always, options=("--anchor-every", 5)))
+        steps = int(recorded.stdout.split()[-1])
+        verdict = self.diff("never", "always")
+        self.assert_same(verdict, steps)
+        self.assertEqual(verdict["lanes"]["state"], "equal")
+        self.assert_same(self.replay("never", "--", *always), steps)
+
+    def test_more_optimizers_than_a_recording_tells_apart(self):
+        program = python(ODD / "collected.py", "never", "70")
+        plain, recorded = at_once(lambda: self.plain(*program),
+                                  lambda: call(SAMESTEP, "record", "--run", self.folder / "run", "--", *program, cwd=self.folder))
+        self.assertEqual(recorded.stdout, plain.stdout)
+        (told,) = [event for event in self.inspect("run")["events"] if event["kind"] == "gave_up"]
+        self.assertIn("more than 64 optimizers", told["text"])
+        self.assertIn("more than 64 optimizers", recorded.stderr)
+
     def test_a_recording_that_begins_late(self):
         program = python(ODD / "recorded_late.py", self.folder / "run", "--anchor-every", "2")
         done = self.plain(*program, SAMESTEP_PROGRAM=SAMESTEP)
