@@ -16,6 +16,8 @@ from samestep._seeds import Seeds
 VARIABLE = "SAMESTEP_ENTROPY"
 SOCKET_VARIABLE = "SAMESTEP_SOCKET"
 SOCKET = os.environ.get(SOCKET_VARIABLE, "")  # now: a program may clear its environment
+_ATTACHED = os.environ.get("SAMESTEP_ATTACHED", "")
+ATTACHED = int(_ATTACHED) if _ATTACHED.isdecimal() else 0  # which samestep.record() of the process a replay begins at
 # The states that the shared generators of `random` and numpy were given. One that still has it was neither seeded nor
 # drawn from: it decides nothing, and two recordings of a seeded program must not differ by it.
 given_states = {}

@@ -31,7 +31,7 @@ class Moments:
     def __init__(self):
         self.roots = None
         self.launched = bool(_entropy.SOCKET)  # by samestep, not the other way round
-        self.waits = os.environ.get("SAMESTEP_ATTACHED") == "1"  # for samestep.record()
+        self.waits = _entropy.ATTACHED  # for so many calls of samestep.record(): the last of them began the recording
         self.lock = threading.RLock()  # threads that begin to train at once: the first one in here is recorded
         self.warnings = DeterminismWarnings()
         self.begin_again()

@@ -116,6 +116,21 @@ class Odd(RecordingTest):
         self.plain(*python(ODD / "recorded_twice.py", self.folder / "first", self.folder / "second"), SAMESTEP_PROGRAM=SAMESTEP)
         self.assert_same(self.diff("first", "second"), 4)
 
+    def test_a_second_recording_of_what_was_made_before_it(self):
+        words = {"": (self.folder / "first", self.folder / "second"),
+                 "collected": (self.folder / "first-collected", self.folder / "second-collected", "collected")}
+        programs = [python(ODD / "recorded_again.py", *more) for more in words.values()]
+        at_once(*(lambda program=program: self.plain(*program, SAMESTEP_PROGRAM=SAMESTEP) for program in programs))
+        for run, steps in (("first", 4), ("second", 6)):
+            verdict = self.diff(run, f"{run}-collected")
+            self.assert_same(verdict, steps)
+            self.assertEqual(verdict["lanes"]["state"], "equal")
+        for log in (self.folder / "second").glob("*.h5"):
+            self.assertNotIn(b"StepLR.2", log.read_bytes())  # those of the first recording's cell are no more
+        verdict = self.replay("second", "--", "env", "SAMESTEP_ATTACHED=2", *programs[0])
+        self.assert_same(verdict, 6)
+        self.assertEqual(verdict["lanes"]["state"], "equal")
+
     def test_threads_that_begin_at_once(self):
         recorded = self.record("run", *python(ODD / "threads_at_once.py"))
         self.assertEqual(recorded.stdout, "done\n")
