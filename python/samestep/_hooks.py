@@ -15,6 +15,7 @@ from samestep._moments import Moments
 
 
 moments = None  # of this process, once installed
+_reports = None  # what stands in sys.excepthook
 
 
 def install(after_import):
@@ -92,8 +93,8 @@ def take_up_made(moments):
         moments.guarded(moments.register, optimizer)
     for one in _reachable.in_order((schedulers.LRScheduler, schedulers.ReduceLROnPlateau, torch.amp.GradScaler)):
         moments.guarded(_kept.add_automatic, one)
-
     moments.guarded(_attached.tell_all, moments)
+
 
 def wrap_own_steps(moments):
     """For hooks that come late: a schedule puts a step of its own on its optimizer, around the class's as it was."""
@@ -296,12 +297,21 @@ def _unread(moments, function):
 
 
 def _say_goodbye(moments):
+    global _reports
     previous = sys.excepthook
-    raised = []
 
     def excepthook(*about):
-        raised.append(True)
+        excepthook.called = True
         previous(*about)
 
-    sys.excepthook = excepthook
-    atexit.register(lambda: moments.bye(bool(raised)))
+    excepthook.called = False
+    _reports = sys.excepthook = excepthook
+    atexit.register(lambda: moments.bye(program_raised()))
+
+
+def program_raised():
+    """Whether an exception ends the program. Where its own sys.excepthook took the place of ours, the interpreter's note of what
+    it reported says so; at a prompt or in a notebook that is about a line, and not about the program."""
+    if _reports.called or sys.excepthook is _reports:
+        return _reports.called
+    return hasattr(sys, "last_type") and not _attached.at_a_prompt()

@@ -21,6 +21,9 @@ class Recording:
 
     def stop(self):
         """Waits until everything is on disk. The training goes on unrecorded."""
+        self._end(by_exception=False)
+
+    def _end(self, by_exception):
         global _recording
         if _recording is not self:
             return
@@ -47,7 +50,11 @@ class Recording:
         return self
 
     def __exit__(self, kind, error, trace):
-        self.stop()
+        left_well = kind is None or (issubclass(kind, SystemExit) and error.code in (None, 0))
+        self._end(by_exception=not left_well)
+
+    def end_with_the_process(self):
+        self._end(by_exception=sys.modules["samestep._hooks"].program_raised())
 
 
 def record(run=None, *options):

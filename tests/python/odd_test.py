@@ -1,5 +1,6 @@
 """Programs that do what most do not: recorded as they are, harmed in nothing, and what differs in them named rightly."""
 import pathlib
+import sysconfig
 import unittest
 
 from recording import HERE, PACKAGE, SAMESTEP, RecordingTest, at_once, call, python
@@ -16,6 +17,11 @@ for _ in range(3):
     loss.backward()
     optimizer.step()
 """
+
+
+def site_of(base):
+    """Where pip installs for the user whose PYTHONUSERBASE that is."""
+    return sysconfig.get_path("purelib", sysconfig.get_preferred_scheme("user"), {"userbase": str(base)})
 
 
 class Odd(RecordingTest):
@@ -127,7 +133,7 @@ class Odd(RecordingTest):
             self.assertEqual(verdict["lanes"]["state"], "equal")
         for log in (self.folder / "second").glob("*.h5"):
             self.assertNotIn(b"StepLR.2", log.read_bytes())  # those of the first recording's cell are no more
-        verdict = self.replay("second", "--", "env", "SAMESTEP_ATTACHED=2", *programs[0])
+        verdict = self.replay("second")  # from the second call of record()
         self.assert_same(verdict, 6)
         self.assertEqual(verdict["lanes"]["state"], "equal")
 
@@ -170,6 +176,20 @@ class Odd(RecordingTest):
         self.record("run", *python(script))
         self.assertEqual(self.inspect("run")["steps"], 3)
 
+    def test_the_end_of_the_log_says_that_the_program_raised(self):
+        attached = "import samestep, sys, torch\nrun = samestep.record(sys.argv[1])\n" + TRAINING
+        hook = "import sys\nsys.excepthook = lambda *about: print('mine')\nraise RuntimeError('ends here')\n"
+        programs = {"launched": TRAINING + hook, "attached": attached + hook,
+                    "left": attached + "with run: raise KeyError\n", "closed": attached + "sys.exit(0)\n"}
+        scripts = {name: self.script(f"{name}.py", text) for name, text in programs.items()}
+        jobs = [lambda: self.record("launched", *python(scripts["launched"]), code=1)]
+        jobs += [lambda name=name: self.plain(*python(scripts[name], self.folder / name), code=None, SAMESTEP_PROGRAM=SAMESTEP)
+                 for name in ("attached", "left", "closed")]
+        at_once(*jobs)
+        for name in ("launched", "attached", "left", "closed"):
+            ended = self.inspect(name)["segments"][-1]["ended"]
+            self.assertEqual(ended, "closed" if name == "closed" else "exception", name)
+
     def test_a_notebook_stops_while_its_workers_live(self):
         done = self.plain(*python(ODD / "workers_that_stay.py"), SAMESTEP_PROGRAM=SAMESTEP)
         self.assertEqual(done.stdout, "stopped\n")
@@ -196,15 +216,19 @@ class Odd(RecordingTest):
         self.assertEqual(drawn.read_text(), "0.13436424411240122", (self.folder / "said").read_text())
 
     def test_keys_that_a_package_makes_are_the_systems(self):
-        packages = self.script("site-packages/keys.py", "import os, secrets\n\n\ndef key():\n"
-                                                        "    return os.urandom(8).hex() + str(secrets.randbits(64))\n").parent
-        script = self.script("train.py", "import keys, os\nprint('key', keys.key())\nprint('own', os.urandom(4).hex())\n" + TRAINING)
-        recorded = self.record("run", *python(script), PYTHONPATH=f"{PACKAGE}:{packages}").stdout.split()
-        self.replay("run", PYTHONPATH=f"{PACKAGE}:{packages}")
+        """The program's own: its script, and a package in a folder that only sounds like installed ones."""
+        draws = "import os, secrets\n\n\ndef key():\n    return os.urandom(8).hex() + str(secrets.randbits(64))\n"
+        folders = [self.script(f"{name}/{module}.py", draws).parent for name, module in
+                   (("site-packages", "installed"), ("my-packages", "mine"), ("to-site-packages", "too"))]
+        users = self.script(pathlib.Path(site_of(self.folder / "user"), "users.py"), draws).parent
+        script = self.script("train.py", "import installed, mine, os, too, users\nprint(installed.key(), users.key(), mine.key(), "
+                                         "too.key(), os.urandom(4).hex())\n" + TRAINING)
+        there = {"PYTHONPATH": ":".join(map(str, (PACKAGE, *folders, users))), "PYTHONUSERBASE": str(self.folder / "user")}
+        recorded = self.record("run", *python(script), **there).stdout.split()
+        self.replay("run", **there)
         (output,) = self.folder.glob("samestep-runs/*/output.txt")
-        replayed = output.read_text().split()
-        self.assertNotEqual(replayed[1], recorded[1])
-        self.assertEqual(replayed[3], recorded[3])
+        equal = [a == b for a, b in zip(recorded, output.read_text().split(), strict=True)]
+        self.assertEqual(equal, [False, False, True, True, True])
 
 
 if __name__ == "__main__":
