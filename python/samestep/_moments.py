@@ -17,7 +17,7 @@ from samestep._anchors import Anchors
 from samestep._by_hand import ByHand
 from samestep._optimizer_table import OptimizerTable, TooMany
 from samestep._roots import Roots
-from samestep._tensors import plain, tensors_in
+from samestep._tensors import dense_parts, plain, tensors_in
 from samestep._updates import Updates
 from samestep._warnings import DeterminismWarnings
 
@@ -100,9 +100,9 @@ class Moments:
         try:
             with torch.no_grad():
                 call(*args)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the program goes on
         except TooMany as error:
             self.give_up(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the program goes on
             self.give_up(f"{type(error).__name__}: {error}")
         finally:
             if self.native is not None:
@@ -172,7 +172,6 @@ class Moments:
         self.hand_weights()
         self.hand_generators()
 
-    def open(self):
     def settle(self):
         """Optimizers were made: what is no more leaves the tables here and nowhere else, whenever it was collected. To know
         what is may need a collection: of many times all of the first are such, then every second, every fourth."""
@@ -183,6 +182,7 @@ class Moments:
         self.optimizers.settle(self.native)
         self.roots.settle()
 
+    def open(self):
         """Says hello, at the first training event."""
         if self.native is not None:
             return
@@ -286,7 +286,7 @@ class Moments:
             self.read_forward(batch)
 
     def read_forward(self, batch):
-        self.native.forward_([plain(tensor) for tensor in batch])
+        self.native.forward_([part for tensor in batch for part in dense_parts(tensor)])
         if self.native.rng_given():
             self.anchors.put_generators()
 
@@ -302,7 +302,8 @@ class Moments:
     def loss(self, tensor):
         """A value that a backward pass starts from; in a samestep.step() the program may have named it itself."""
         if self.step is None or self.step.is_new_loss(tensor):
-            self.native.loss(plain(tensor))
+            for part in dense_parts(tensor):
+                self.native.loss(part)
 
     def hyper(self, name, value):
         if self.native is not None:
@@ -345,7 +346,7 @@ class Moments:
 
     def guarded_read(self, tensor):
         """A tensor whose elements the program takes out otherwise than by an operator; counted, so not in guarded()."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or tensor.is_nested:
             return
         try:
             self.native.read(plain(tensor))

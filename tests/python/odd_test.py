@@ -155,6 +155,15 @@ class Odd(RecordingTest):
         self.assertEqual((permuted["verdict"], permuted["step"], permuted["lane"]), ("diverged", 0, "batch"))
         self.assert_same(evaluated, 8)
 
+    def test_nested_and_sparse_batches_and_weights_that_are_swapped(self):
+        program = python(ODD / "ragged.py")
+        self.check_from_start_and_middle("ragged.py")
+        verdict = self.replay("run", "--from", 6)
+        self.assert_led(verdict)
+        self.assertNotIn("not restored", " ".join(verdict["evidence"]))
+        for edited in at_once(*(lambda edit=edit: self.replay("run", "--", *program, edit) for edit in ("offsets", "index"))):
+            self.assertEqual((edited["verdict"], edited["step"], edited["lane"]), ("diverged", 5, "batch"), edited["evidence"])
+
     def test_a_step_that_a_fused_optimizer_skips_on_the_way_to_an_anchor(self):
         self.record("run", *python(ODD / "fused_skip.py"), options=("--anchor-every", 2))
         verdict = self.replay("run", "--from", 6)
