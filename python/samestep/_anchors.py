@@ -81,9 +81,13 @@ class Anchors:
         self._name_the_lost(names)
 
     def _name_the_lost(self, restored):
-        """What the program still holds that was answered and never computed."""
-        native = self._moments.native
-        others = [(name, tensor) for name, tensor in _reachable.all_tensors().items() if name not in restored]
+        """What the program still holds that was answered and never computed; what the anchor holds by other names was put in."""
+        native, held = self._moments.native, _reachable.memory_of(self.held())
+        others = [
+            (name, tensor)
+            for name, tensor in _reachable.all_tensors().items()
+            if name not in restored and tensor.data_ptr() not in held
+        ]
         flags = native.unwritten([plain(tensor) for _, tensor in others])
         lost = [name for (name, _), unwritten in zip(others, flags) if unwritten]
         if lost:

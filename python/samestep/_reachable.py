@@ -28,13 +28,18 @@ _SKIPPED_MODULES = ("torch.utils.data", "torch.optim", "numpy", "samestep")
 def tensors(held, cut_short=lambda: None):
     """Those worth keeping, by name: derived from weights as their graph tells, shaped like a weight, or small. `held`:
     tensors that are kept anyway. `cut_short()` is called where there was more than is looked at."""
-    memory = {tensor.data_ptr() for tensor in held if _is_plain(tensor)}
+    memory = memory_of(held)
     shapes = {(tensor.shape, tensor.dtype) for tensor in held}
     return {
         name: tensor
         for name, tensor in all_tensors(cut_short).items()
         if tensor.data_ptr() not in memory and (_is_derived(tensor) or (tensor.shape, tensor.dtype) in shapes or tensor.numel() <= _SMALL)
     }
+
+
+def memory_of(held):
+    """Where their elements lie, which is where others' may lie that share them."""
+    return {tensor.data_ptr() for tensor in held if _is_plain(tensor)}
 
 
 def _is_derived(tensor):
