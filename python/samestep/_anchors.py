@@ -1,7 +1,8 @@
 """What an anchor takes along, and what a replay that starts from one puts in.
 
-The C++ core cuts and restores weights, buffers and torch's generators. What only Python can reach is handed to it at O, and
-taken back where a replay has come to its anchor: by running without computing (restore), or by a jump into a loop (enter_loop).
+The C++ core cuts and restores weights, buffers and torch's generators. What only Python can reach is handed to it at O,
+and taken back where a replay has come to its anchor: by running without computing (restore), or by a jump into a loop
+(enter_loop).
 """
 import torch
 
@@ -45,8 +46,8 @@ class Anchors:
     def _reaches_too_much(self):
         if not self._too_much_said:
             self._too_much_said = True
-            text = (f"The program's variables lead to more than {_reachable.MOST_OBJECTS:,} objects: an anchor takes along "
-                    "the tensors among the first of them.")
+            text = (f"The program's variables lead to more than {_reachable.MOST_OBJECTS:,} objects: an anchor takes "
+                    "along the tensors among the first of them.")
             self._moments.native.event("fast_forward", text)
 
     # --- what a replay puts in
@@ -81,7 +82,8 @@ class Anchors:
         self._name_the_lost(names)
 
     def _name_the_lost(self, restored):
-        """What the program still holds that was answered and never computed; what the anchor holds by other names was put in."""
+        """What the program still holds that was answered and never computed; what the anchor holds by other names was
+        put in."""
         native, held = self._moments.native, _reachable.memory_of(self.held())
         others = [
             (name, tensor)

@@ -25,7 +25,8 @@ class StandIn:
 
 
 class Attachment:
-    """What one call of attach() was given. The modules are held weakly: when a notebook's cell has made others, it is over."""
+    """What one call of attach() was given. The modules are held weakly: when a notebook's cell has made others, it is
+    over."""
 
     def __init__(self, modules, pairs):
         self._modules = [weakref.ref(module) for module in modules]
@@ -139,8 +140,8 @@ def the_one(given):
 
 
 def take_name(name, again):
-    """Raises ValueError for a name that the program has given already: a script at all, a notebook in the same run of a cell.
-    `again`: it is for the same object."""
+    """Raises ValueError for a name that the program has given already: a script at all, a notebook in the same run of a
+    cell. `again`: it is for the same object."""
     run = _run_of_a_cell()
     if name in names and names[name] == run and not again:
         raise ValueError(f'samestep.state("{name}"): this name is taken')

@@ -266,7 +266,8 @@ def _folders_of_others():
     import sysconfig  # loaded on first use: most processes never ask
 
     found = {_HERE, os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
-    found |= {path for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    paths = sysconfig.get_paths()
+    found |= {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found |= {os.path.realpath(path) for path in found}
     return tuple(os.path.join(path, "") for path in found)
 

@@ -1,6 +1,7 @@
 """What is put in place in torch, once, right after the program's own import of it.
 
-It costs a step a few function calls, changes no value that the program sees, and steps aside while torch.compile traces.
+It costs a step a few function calls, changes no value that the program sees, and steps aside while torch.compile
+traces.
 """
 import atexit
 import functools
@@ -44,8 +45,8 @@ def recognise_trainers():
 
 
 def _pin_determinism(after_import):
-    """As torch.use_deterministic_algorithms(True, warn_only=True), which would import the compiler: 1.8 s for a program that
-    may never need it."""
+    """As torch.use_deterministic_algorithms(True, warn_only=True), which would import the compiler: 1.8 s for a program
+    that may never need it."""
     torch.set_deterministic_debug_mode("warn")
 
     def pin_compiler():
@@ -124,8 +125,8 @@ def _innermost(moments, step):
 
 
 def _wrap_compile(moments):
-    """A compiled `optimizer.step` runs no Python: the moments stand around the call of it, and what is compiled is the step as
-    it would be without them, lest it break into more graphs."""
+    """A compiled `optimizer.step` runs no Python: the moments stand around the call of it, and what is compiled is the
+    step as it would be without them, lest it break into more graphs."""
     original = torch.compile
 
     @functools.wraps(original)
@@ -310,8 +311,8 @@ def _say_goodbye(moments):
 
 
 def program_raised():
-    """Whether an exception ends the program. Where its own sys.excepthook took the place of ours, the interpreter's note of what
-    it reported says so; at a prompt or in a notebook that is about a line, and not about the program."""
+    """Whether an exception ends the program. Where its own sys.excepthook took the place of ours, the interpreter's
+    note of what it reported says so; at a prompt or in a notebook that is about a line, and not about the program."""
     if _reports.called or sys.excepthook is _reports:
         return _reports.called
     return hasattr(sys, "last_type") and not _attached.at_a_prompt()

@@ -32,8 +32,8 @@ def begin_again():
 
 
 def add(name, get, put, only_jumps=False, of=None):
-    """Keeps what `get()` gives; `put(value)` is called when a replay starts from an anchor. `of`: the object whose state it
-    is."""
+    """Keeps what `get()` gives; `put(value)` is called when a replay starts from an anchor. `of`: the object whose
+    state it is."""
     for automatic in [name for name, value in _values.items() if of is not None and _owner_of(value) is of]:
         del _values[automatic]
     _values[name] = _Value(get, put, only_jumps, of=of)
@@ -70,8 +70,8 @@ def _name_for(base):
 
 
 def add_modules(modules):
-    """Keeps what modules hold that no optimizer updates, by the names under which the program reaches them, as long as they
-    live. A jump puts it back; a program that came to its anchor by running has it from `reached`."""
+    """Keeps what modules hold that no optimizer updates, by the names under which the program reaches them, as long as
+    they live. A jump puts it back; a program that came to its anchor by running has it from `reached`."""
     for name, module in modules.items():
         known = _values.get(name)
         if known is None or (known.owner is not None and known.owner() is not module):
@@ -95,8 +95,8 @@ def _putter(owner):
 
 
 def handed():
-    """Names and values, as lists of tensors; an empty one for what is no more, whenever it was collected. Raises TypeError
-    for a value of which that cannot be made."""
+    """Names and values, as lists of tensors; an empty one for what is no more, whenever it was collected. Raises
+    TypeError for a value of which that cannot be made."""
     _reachable.collect_unless_reached({id(owner) for owner in map(_owner_of, _values.values()) if owner is not None})
     found = {}
     for name, value in list(_values.items()):

@@ -1,7 +1,8 @@
 """One process's recording: what happens at the moments of a training step.
 
 F: the outermost training-mode call of a module that owns a parameter of an optimizer (_roots.py).
-P: the innermost entry of an optimizer's step, behind every hook; with a closure, when its first pass returns (_updates.py).
+P: the innermost entry of an optimizer's step, behind every hook; with a closure, when its first pass returns
+(_updates.py).
 O: the return of the outermost one around it (_updates.py).
 
 _hooks.py calls these methods from inside torch. Trouble in here is said once; the training goes on unrecorded.
@@ -86,6 +87,8 @@ class Moments:
     def turn_off(self):
         self.mode = _OFF
         self.roots.stopped = True
+        self.roots.let_go()
+        self.optimizers.let_go()
 
     def guarded(self, call, *args):
         if not self.on():  # before the lock: a forked child may find it held by a thread that it does not have
@@ -134,6 +137,9 @@ class Moments:
         self.register(optimizer)
         return self.optimizers.number_of(optimizer)
 
+    def rooted(self):
+        return {id(parameter) for module in self.roots.modules() for parameter in module.parameters()}
+
     def hand_weights(self):
         if not self.roots.stale:
             return
@@ -149,7 +155,7 @@ class Moments:
         self.native.hand_weights(names, parameters, buffer_names, buffers)
 
     def not_called_yet(self):
-        """Modules of optimizers that the program has made and not come to: the second of a GAN, before its first step."""
+        """Modules of optimizers that the program has made and not come to: a GAN's second, before its first step."""
         missing = set() if self.by_hand.active() else self.owned() - self.roots.identities()
         return _reachable.modules_of(missing) if missing else []
 
@@ -165,16 +171,15 @@ class Moments:
     def hand_tables(self):
         if self.optimizers.grows():
             self.settle()
-        rooted = [parameter for module in self.roots.modules() for parameter in module.parameters()]
-        if released := self.optimizers.hand_groups(self.native, rooted):
+        if released := self.optimizers.hand_groups(self.native, self.rooted):
             self.roots.drop(released)
             self.roots.stale = True
         self.hand_weights()
         self.hand_generators()
 
     def settle(self):
-        """Optimizers were made: what is no more leaves the tables here and nowhere else, whenever it was collected. To know
-        what is may need a collection: of many times all of the first are such, then every second, every fourth."""
+        """Optimizers were made: what is no more leaves the tables here and nowhere else, whenever it was collected. To
+        know what is may need a collection: of many times all of the first are such, then every second, every fourth."""
         self.settlings += 1
         if self.settlings % max(1, 2 ** (self.settlings.bit_length() - 6)):
             return

@@ -1,8 +1,8 @@
 """The optimizers of the process as the log knows them: by number, in the order in which they were made.
 
-Nothing here that enters a record depends on when the garbage collector ran: an optimizer in a reference cycle is no more at
-a time of the collector's own. So a number is not given again while there are others; and the parameters of an optimizer stay
-its own until settle() says that it is gone, which is asked where another one begins.
+Nothing here that enters a record depends on when the garbage collector ran: an optimizer in a reference cycle is no
+more at a time of the collector's own. So a number is not given again while there are others; and the parameters of an
+optimizer stay its own until settle() says that it is gone, which is asked where another one begins.
 """
 import gc
 import threading
@@ -82,8 +82,8 @@ class OptimizerTable:
             return number
         living = len(self._known) - len(self._gone)
         others = f" and {len(self._gone)} of other classes were before" if self._gone else ""
-        raise TooMany(f"this program has more than {MOST} optimizers: a recording tells that many apart, {living} are in "
-                      f"use{others}, and another {class_name} was made")
+        raise TooMany(f"this program has more than {MOST} optimizers: a recording tells that many apart, {living} are "
+                      f"in use{others}, and another {class_name} was made")
 
     def _take_gone(self, class_name):
         found = next((number for number in self._gone if self.class_names[number] == class_name), None)
@@ -98,16 +98,17 @@ class OptimizerTable:
         return self._told < len(self._known) or bool(self._renewed)
 
     def settle(self, native):
-        """Whose optimizer is gone, its parameters are nobody's from here on. After everything that is no more was collected."""
-        for number in [number for number, known in enumerate(self._known) if known() is None and number in self._handed]:
+        """Whose optimizer is gone, its parameters are nobody's from here on. After everything that is no more was
+        collected."""
+        for number in [number for number in self._handed if self._known[number]() is None]:
             native.renew_optimizer(number)
             del self._handed[number]
 
     def hand_groups(self, native, rooted):
-        """`rooted`: the parameters of the roots that live. Returns the identities of parameters that were taken from the
-        recording, because their optimizers are no more."""
+        """`rooted()`: the identities of the parameters of the roots that live. Returns those of parameters that were
+        taken from the recording, because their optimizers are no more."""
         self._tell(native)
-        released = self._release(native, {id(parameter) for parameter in rooted})
+        released = self._release(native, rooted)
         for number, optimizer in self.told():
             groups = [list(group["params"]) for group in optimizer.param_groups]
             if not _are(groups, self._handed.get(number)):
@@ -130,20 +131,24 @@ class OptimizerTable:
                                             "another model's.")
 
     def _release(self, native, rooted):
-        """The memory of those that are no more. Of their parameters the recording keeps those of roots that live: there they
-        are still another's than the one's that steps."""
+        """The memory of those that are no more. Of their parameters the recording keeps those of roots that live: there
+        they are still another's than the one's that steps."""
         dead = {number for number, known in enumerate(self._known) if known() is None and number in self._handed}
         dead -= self._released
-        identities = set()
+        identities, living = set(), rooted() if dead else set()
         for number in sorted(dead):
             all_of_it = [parameter for group in self._handed[number] for parameter in group]
-            kept = [parameter for parameter in all_of_it if id(parameter) in rooted]
-            identities |= {id(parameter) for parameter in all_of_it} - rooted
+            kept = [parameter for parameter in all_of_it if id(parameter) in living]
+            identities |= {id(parameter) for parameter in all_of_it} - living
             native.renew_optimizer(number)
             native.hand_groups(number, [[plain(parameter) for parameter in kept]])
             self._handed[number] = [kept]
         self._released |= dead
         return identities
+
+    def let_go(self):
+        """Nothing is recorded any more: keeps no tensor alive."""
+        self._handed.clear()
 
     def hand_options(self, native):
         for number, optimizer in self.told():
@@ -167,8 +172,8 @@ class OptimizerTable:
         return tensors
 
     def gradients_waiting(self, stepped):
-        """By name: those that a backward pass left for other optimizers than the one that has just stepped, where one loss
-        serves several. None where nobody stepped."""
+        """By name: those that a backward pass left for other optimizers than the one that has just stepped, where one
+        loss serves several. None where nobody stepped."""
         if stepped is None:
             return {}
         return {

@@ -1,9 +1,9 @@
-"""Tensors that the program's variables hold besides weights and optimizer state: a moving average, a scaler's scale, the
-last loss.
+"""Tensors that the program's variables hold besides weights and optimizer state: a moving average, a scaler's scale,
+the last loss.
 
 An anchor takes them along, named by how they are reached: "train.ema.0.weight" is the item "0.weight" of the variable
-`ema` of the function `train` that is running. A replay that comes to the anchor without computing puts them back. Looked
-at are the variables of the frames that led to the optimizer's step, outside torch.
+`ema` of the function `train` that is running. A replay that comes to the anchor without computing puts them back.
+Looked at are the variables of the frames that led to the optimizer's step, outside torch.
 """
 import ctypes
 import gc
@@ -51,8 +51,8 @@ def _is_plain(tensor):
 
 
 def modules(held):
-    """Modules with tensors of their own and none of `held`, by name: an average of the weights, a teacher, a target network.
-    The outermost of each; only what the training can change, or could have."""
+    """Modules with tensors of their own and none of `held`, by name: an average of the weights, a teacher, a target
+    network. The outermost of each; only what the training can change, or could have."""
     known = {id(tensor) for tensor in held}
     return _walk_frames(_ModuleWalk(lambda found: not found & known)).modules
 
@@ -71,9 +71,9 @@ def collect_unless_reached(identities):
 
 
 def in_order(kinds):
-    """The living objects of these types, in an order that the program's variables give: those of the running functions, as
-    they are written down, from the innermost outwards; then those of their modules; then what these do not lead to, by type
-    and by the shapes of what it steps. Not in the collector's, which changes with every collection."""
+    """The living objects of these types, in an order that the program's variables give: those of the running functions,
+    as they are written down, from the innermost outwards; then those of their modules; then what these do not lead to,
+    by type and by the shapes of what it steps. Not in the collector's, which changes with every collection."""
     gc.collect()
     found = _walk_globals(_walk_frames(_KindWalk(kinds))).of_kind
     known = {id(one) for one in found}
@@ -118,8 +118,9 @@ def _walk_globals(walk):
 
 
 def _variables(frame):
-    """Name and value of a running function's variables. Before Python 3.13 asking for them leaves a copy on the frame that keeps
-    alive what the function deletes, and that is the dictionary which locals() gave the program: it is put back as it was."""
+    """Name and value of a running function's variables. Before Python 3.13 asking for them leaves a copy on the frame
+    that keeps alive what the function deletes, and that is the dictionary which locals() gave the program: it is put
+    back as it was."""
     if not _READS_FRAMES or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
         return list(frame.f_locals.items())
     own = _dictionary_of(frame)
@@ -132,7 +133,8 @@ def _variables(frame):
 
 
 def _dictionary_of(frame):
-    """What locals() has given the running function, or None: by the layout of CPython's frames, which has no interface."""
+    """What locals() has given the running function, or None: by the layout of CPython's frames, which has no
+    interface."""
     holder = id(frame)
     if sys.version_info >= (3, 11):
         holder = ctypes.c_void_p.from_address(holder + 3 * _WORD).value  # PyFrameObject.f_frame

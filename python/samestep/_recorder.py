@@ -13,8 +13,8 @@ _begun = 0  # how many this process has begun: a replay begins where the one tha
 
 
 class Recording:
-    """A recorder, started as a child of this process, or the one that launched it. `run`: its folder, where that was given.
-    Ends by stop(), as a context, or with the process."""
+    """A recorder, started as a child of this process, or the one that launched it. `run`: its folder, where that was
+    given. Ends by stop(), as a context, or with the process."""
 
     def __init__(self, process, run):
         self.run, self._process = run, process  # None: of whoever launched this program
@@ -60,10 +60,10 @@ class Recording:
 def record(run=None, *options):
     """Starts recording what this process trains from here on, as `samestep record` would have from the start.
 
-    run: the run directory (default: as for `samestep record`). options: of `samestep record`, as words. Call it after torch
-    was imported, between steps. What must be settled before a program starts (thread counts, hash
-    seeds) stays as it is; the manifest says how it is. Under `samestep record` or `samestep replay` that one records. Raises
-    RuntimeError where a recording of this process goes on already, or none can start.
+    run: the run directory (default: as for `samestep record`). options: of `samestep record`, as words. Call it after
+    torch was imported, between steps. What must be settled before a program starts (thread counts, hash
+    seeds) stays as it is; the manifest says how it is. Under `samestep record` or `samestep replay` that one records.
+    Raises RuntimeError where a recording of this process goes on already, or none can start.
     """
     global _recording, _begun
     if _recording is not None:

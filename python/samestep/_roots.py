@@ -1,12 +1,12 @@
 """The modules whose outermost training call is moment F, found without help.
 
-A root is a module that was called in training mode, with gradients on, from outside any other root, and owns a parameter
-of an optimizer. Until there is an optimizer, and for as long as one has parameters of no known root, every module's call is
-looked at; then only those of the roots' classes: a wrapped Module.__call__ would keep torch.compile from tracing whole
-models.
+A root is a module that was called in training mode, with gradients on, from outside any other root, and owns a
+parameter of an optimizer. Until there is an optimizer, and for as long as one has parameters of no known root, every
+module's call is looked at; then only those of the roots' classes: a wrapped Module.__call__ would keep torch.compile
+from tracing whole models.
 
-A root that is no more stays in the table of weights, as it was, until settle(): a model in a reference cycle is collected at
-a time of the collector's own, and the steps of others cover its buffers.
+A root that is no more stays in the table of weights, as it was, until settle(): a model in a reference cycle is
+collected at a time of the collector's own, and the steps of others cover its buffers.
 """
 import functools
 import weakref
@@ -15,8 +15,8 @@ import torch
 
 
 def _inherited_call(kind):
-    """What finds the __call__ of a class as it is, or as its bases have it when it is called: torch.fx exchanges Module's
-    while it traces."""
+    """What finds the __call__ of a class as it is, or as its bases have it when it is called: torch.fx exchanges
+    Module's while it traces."""
     own = kind.__dict__.get("__call__")
     if own is not None:
         return lambda: own
@@ -25,12 +25,13 @@ def _inherited_call(kind):
 
 
 class _Known:
-    """A root, held weakly, and what it is made of: a slice of a Sequential is gone after its call, its layers are not."""
+    """A root, held weakly, and what it is made of: a slice of a Sequential is gone after its call, its layers are
+    not."""
 
     def __init__(self, module):
         self._module, self._parts = weakref.ref(module), [_Known(part) for part in module.children()]
         self.name = type(module).__name__
-        self._listed = _Listed.of(module)
+        self._listed = _Listed([], [])  # as listed() found it last
 
     def is_(self, module):
         return self._module() is module
@@ -51,6 +52,9 @@ class _Known:
         if self._module() is None:
             self._listed = self._listed.without(parameters)
 
+    def let_go(self):
+        self._listed = _Listed([], [])
+
     def settled(self):
         """Itself, or what is left of it."""
         if self._module() is not None:
@@ -66,7 +70,8 @@ class _Listed:
 
     @classmethod
     def of(cls, module):
-        return cls(list(module.named_parameters(remove_duplicate=False)), list(module.named_buffers(remove_duplicate=False)))
+        parameters = module.named_parameters(remove_duplicate=False)
+        return cls(list(parameters), list(module.named_buffers(remove_duplicate=False)))
 
     def without(self, parameters):
         return _Listed([(name, one) for name, one in self.parameters if id(one) not in parameters], self.buffers)
@@ -79,8 +84,8 @@ class Roots:
     def __init__(self, owned, forward, elsewhere, evaluated, trains_here):
         """`owned()`: the identities of the parameters that are updated. `forward(module, args, kwargs)`: called at F;
         `elsewhere`, likewise: called before the outermost training call of a module that is no root;
-        `evaluated(args, kwargs, gradients)`: before a root's call in evaluation mode, whether gradients are on. None raises.
-        `trains_here()`: whether this is the thread that trains."""
+        `evaluated(args, kwargs, gradients)`: before a root's call in evaluation mode, whether gradients are on. None
+        raises. `trains_here()`: whether this is the thread that trains."""
         self._owned, self._forward, self._elsewhere, self._evaluated = owned, forward, elsewhere, evaluated
         self._trains_here = trains_here
         self._known = []  # in the order in which they were found
@@ -102,8 +107,8 @@ class Roots:
         return [module for known in self._known for module in known.living()]
 
     def tables(self, others=()):
-        """(prefix, tensors) of the roots and of the modules `others`: no prefix for a single one, else the class's name,
-        numbered where two share it."""
+        """(prefix, tensors) of the roots and of the modules `others`: no prefix for a single one, else the class's
+        name, numbered where two share it."""
         found = [(known.name, known.listed()) for known in self._known]
         found += [(type(module).__name__, _Listed.of(module)) for module in others]
         if len(found) == 1:
@@ -122,6 +127,11 @@ class Roots:
         """Parameters of optimizers that are gone: no step covers them any more, wherever they stand."""
         for known in self._known:
             known.drop(parameters)
+
+    def let_go(self):
+        """Nothing is recorded any more: keeps no tensor alive."""
+        for known in self._known:
+            known.let_go()
 
     def settle(self):
         """What is gone leaves the table. After everything that is no more was collected."""

@@ -32,7 +32,8 @@ def _items(value, seen):
 
 
 def _attributes(value, seen):
-    """Those of a plain object, once: a batch of a class of the program's own. Not of what holds a model, or everything."""
+    """Those of a plain object, once: a batch of a class of the program's own. Not of what holds a model, or
+    everything."""
     if isinstance(value, (torch.nn.Module, torch.optim.Optimizer, type, types.ModuleType, types.FunctionType, types.MethodType)):
         return ()
     try:
@@ -54,8 +55,8 @@ _COMPRESSED = {  # by layout: the methods that give what a tensor is made of
 
 
 def dense_parts(tensor):
-    """What can be digested of a tensor: itself, or where it is nested or sparse the dense ones that it is made of, in a fixed
-    order: where the elements belong, then the elements."""
+    """What can be digested of a tensor: itself, or where it is nested or sparse the dense ones that it is made of, in a
+    fixed order: where the elements belong, then the elements."""
     if tensor.is_nested:
         return _parts_of_nested(tensor.detach())
     if tensor.layout == torch.sparse_coo:

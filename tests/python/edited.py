@@ -1,8 +1,8 @@
 """A small classifier that trains 18 steps: KIND [EDIT], an edit of it as somebody may have made it.
 
-KIND is how the program makes its update: "optimizer", "closure" (a trainer hands the optimizer a function), "lbfgs" (which calls
-that several times), "two optimizers" (one of them of the other's base class), "gan" (two models, frozen in turn), "amp" (autocast to
-bfloat16, a gradient scaler, clipping), "compiled" (torch.compile of the model) or "by hand".
+KIND is how the program makes its update: "optimizer", "closure" (a trainer hands the optimizer a function), "lbfgs"
+(which calls that several times), "two optimizers" (one of them of the other's base class), "gan" (two models, frozen in
+turn), "amp" (autocast to bfloat16, a gradient scaler, clipping), "compiled" (torch.compile of the model) or "by hand".
 
     edited.py each FOLDER KIND:EDIT...     records each in FOLDER, as a notebook would: of all, torch is imported once
 """
@@ -45,7 +45,8 @@ class Training:
         self.model = nn.Sequential(nn.Linear(6, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 3))
         self.average = copy.deepcopy(self.model)
         self.called = torch.compile(self.model, backend="aot_eager") if kind == "compiled" else self.model
-        self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0 ** (9 if edit == "scale" else 8)) if kind == "amp" else None
+        scale = 2.0 ** (9 if edit == "scale" else 8)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=scale) if kind == "amp" else None
         self.note, self.plateau = 0, None
         self.rate = 0.011 if edit == "rate" else 0.01
         self.update = self.maker_of_updates()
@@ -166,7 +167,8 @@ class Rivals:
         answers = self.training.answer_to(self.training.data[place]).softmax(1)
         labels = nn.functional.one_hot(self.training.labels[place], 3).float()
         score = self.judge(torch.cat([answers, labels]))
-        loss = nn.functional.binary_cross_entropy_with_logits(score, torch.tensor([0.0, 1.0]).repeat_interleave(8)[:, None])
+        real = torch.tensor([0.0, 1.0]).repeat_interleave(8)[:, None]
+        loss = nn.functional.binary_cross_entropy_with_logits(score, real)
         self.own.zero_grad()
         loss.backward()
         self.own.step()
@@ -200,7 +202,8 @@ def record(folder, kind, edit):
 
 
 def record_each(folder, trainings):
-    """Each in a process of its own, forked off here, where what an optimizer imports when it is made is imported too."""
+    """Each in a process of its own, forked off here, where what an optimizer imports when it is made is imported
+    too."""
     import torch._dynamo  # noqa: F401
 
     processes = multiprocessing.get_context("fork")

@@ -1,5 +1,6 @@
-"""Folds whose models, optimizers and schedules are in reference cycles, with a collector that runs as the argument says:
-"never" by itself, or before every step. Then an ensemble of as many optimizers as a second argument says, all in use."""
+"""Folds whose models, optimizers and schedules are in reference cycles, with a collector that runs as the argument
+says: "never" by itself, or before every step. Then an ensemble of as many optimizers as a second argument says, all in
+use."""
 import gc
 import sys
 

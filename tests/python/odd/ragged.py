@@ -1,5 +1,5 @@
-"""Batches that are nested or sparse, and weights that are swapped around a step, as sharpness-aware minimisation does it. A word
-edits the offsets, or an index, of one batch: its elements stay."""
+"""Batches that are nested or sparse, and weights that are swapped around a step, as sharpness-aware minimisation does
+it. A word edits the offsets, or an index, of one batch: its elements stay."""
 import sys
 
 import torch
@@ -35,7 +35,7 @@ class Net(torch.nn.Module):
         self.layer = torch.nn.Linear(3, 2)
 
     def forward(self, kinds):
-        flat = [kind.values().reshape(-1) if kind.is_nested or kind.layout != torch.sparse_coo else kind._values() for kind in kinds]
+        flat = [kind._values() if kind.layout == torch.sparse_coo else kind.values().reshape(-1) for kind in kinds]
         return self.layer(torch.cat(flat)[:30].view(-1, 3)).square().mean()
 
 

@@ -1,7 +1,7 @@
 """A notebook that trains, records, stops and records again: FIRST SECOND [collected].
 
-All is made before its recording begins; "collected" runs the garbage collector in between, which leaves its lists of objects in
-another order.
+All is made before its recording begins; "collected" runs the garbage collector in between, which leaves its lists of
+objects in another order.
 """
 import gc
 import sys
@@ -15,7 +15,8 @@ class Cell:
     """What one cell of the notebook makes."""
 
     def __init__(self):
-        self.generator, self.judge = torch.nn.Linear(3, 3), torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.BatchNorm1d(1))
+        self.generator = torch.nn.Linear(3, 3)
+        self.judge = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.BatchNorm1d(1))
         self.optimizers = [torch.optim.Adam(self.generator.parameters()), torch.optim.Adam(self.judge.parameters())]
         self.schedules = [torch.optim.lr_scheduler.StepLR(one, 2 + i) for i, one in enumerate(self.optimizers)]
         self.itself = self  # freed by the collector only
