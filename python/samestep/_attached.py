@@ -1,5 +1,6 @@
 """What samestep.attach() and samestep.state() were given, in every mode."""
 import functools
+import gc
 import sys
 import weakref
 
@@ -58,6 +59,8 @@ def check_modules(modules):
 
 def attach(modules, given):
     """The Attachment, which stands where the one that it replaces stood, if it replaces one."""
+    if _attachments:
+        gc.collect()  # which models are no more must not be a matter of chance
     over = [one for one in _attachments if not one.lives() or one.is_replaced_by(modules, given)]
     known = [pair for one in over for pair in one.pairs]
     made = Attachment(modules, _optimizers_for(modules, given, known))
@@ -101,8 +104,7 @@ def tell_all(moments):
     global loops
     loops = 0
     for attachment in _attachments:
-        if attachment.lives():
-            tell(moments, attachment)
+        tell(moments, attachment)
 
 
 def _watched(moments, plain_step, optimizer):
@@ -117,7 +119,7 @@ def _watched(moments, plain_step, optimizer):
 
 
 def anything():
-    return any(attachment.lives() for attachment in _attachments)
+    return bool(_attachments)
 
 
 def is_stand_in(optimizer):
@@ -126,7 +128,7 @@ def is_stand_in(optimizer):
 
 def the_one(given):
     """The optimizer of a step: the program's `given`, or the only one."""
-    pairs = [pair for attachment in _attachments if attachment.lives() for pair in attachment.pairs]
+    pairs = [pair for attachment in _attachments for pair in attachment.pairs]
     if given is not None:
         for known, optimizer in pairs:
             if known is given:

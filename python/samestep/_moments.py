@@ -7,6 +7,7 @@ O: the return of the outermost one around it (_updates.py).
 
 _hooks.py calls these methods from inside torch. Trouble in here is said once; the training goes on unrecorded.
 """
+import itertools
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ from samestep._warnings import DeterminismWarnings
 
 _REPLAYING, _OFF = "replay", "off"
 _MOST_LOADERS = 8  # that one step reads from
+_numbers = itertools.count()  # of loaders' iterators
 
 
 class Moments:
@@ -59,7 +61,7 @@ class Moments:
         self.thread = None  # that trains; others' batches come when they like
         self.threads_said = False
         self.compiled = False  # torch.compile was called
-        self.yielded = {}  # by thread and loader's iterator: what it gave last, and no forward pass has claimed
+        self.yielded = {}  # by thread and number of a loader's iterator: what it gave last, and no forward pass has claimed
         self.evaluation = []  # what a root was called with in evaluation mode, gradients on: no backward pass has come yet
         self.trained = False  # a root was called in training mode since the last update
         self.evaluation_taken = False  # what self.evaluation held is part of the step's batch
@@ -249,7 +251,8 @@ class Moments:
         return batch
 
     def trains_evaluating(self):
-        """A backward pass begins, and no root was called in training mode: the last call was the step's all the same."""
+        """A backward pass begins, and no root was called in training mode: the last call was the step's all the
+        same."""
         if self.native is None or self.trained or self.by_hand.active():
             return
         batch = self.take_evaluation()
@@ -270,7 +273,8 @@ class Moments:
         return [tensor for key in own for tensor in self.yielded.pop(key)]
 
     def loader_gave(self, iterator, tensors):
-        key = (threading.get_ident(), id(iterator))
+        # Not by its identity: what memory the next one gets is a matter of chance.
+        key = (threading.get_ident(), vars(iterator).setdefault("samestep_number", next(_numbers)))
         self.yielded.pop(key, None)
         while len(self.yielded) >= _MOST_LOADERS:
             del self.yielded[next(iter(self.yielded))]

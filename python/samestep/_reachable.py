@@ -5,6 +5,7 @@ An anchor takes them along, named by how they are reached: "train.ema.0.weight" 
 `ema` of the function `train` that is running. A replay that comes to the anchor without computing puts them back.
 Looked at are the variables of the frames that led to the optimizer's step, outside torch.
 """
+import collections
 import ctypes
 import gc
 import inspect
@@ -22,7 +23,8 @@ MOST_OBJECTS = 20_000
 _DEEPEST = 8
 _SMALL = 16  # elements: a scale, a counter, a running mean
 _LEAVES = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, type, str, bytes, int, float)
-_SKIPPED_MODULES = ("torch.utils.data", "torch.optim", "numpy", "samestep")
+_CLOSED_MODULES = ("torch.utils.data", "numpy", "samestep")  # whose objects are not looked into
+_SKIPPED_MODULES = (*_CLOSED_MODULES, "torch.optim")  # and where an anchor holds what these hold
 
 
 def tensors(held, cut_short=lambda: None):
@@ -65,21 +67,32 @@ def modules_of(parameters):
 def collect_unless_reached(identities):
     """Runs the garbage collector, unless the program's variables lead to all of these objects: then they live. After it
     those that are no more are gone, whenever it would have come by itself."""
-    walk = _Search(identities)
-    if walk.missing and _walk_globals(_walk_frames(walk)).missing:
+    if not _leads_to(set(identities)):
         gc.collect()
 
 
+def _leads_to(missing):
+    if not missing:
+        return True
+    for value in _from_near_to_far():
+        missing.discard(id(value))
+        if not missing:
+            return True
+    return False
+
+
 def in_order(kinds):
-    """The living objects of these types, in an order that the program's variables give: those of the running functions,
-    as they are written down, from the innermost outwards; then those of their modules; then what these do not lead to,
-    by type and by the shapes of what it steps. Not in the collector's, which changes with every collection."""
+    """The living objects of these types, in an order that the program's variables give, from near to far; then those
+    that these do not lead to, by type and by the shapes of what they step. Not in the collector's, which changes with
+    every collection."""
     gc.collect()
-    found = _walk_globals(_walk_frames(_KindWalk(kinds))).of_kind
-    known = {id(one) for one in found}
+    found = {}
+    for value in _from_near_to_far():
+        if _is(value, kinds):
+            found.setdefault(id(value), value)
     # By their own type: a proxy is not asked what it is.
-    others = [one for one in gc.get_objects() if issubclass(type(one), kinds) and id(one) not in known]
-    return found + sorted(others, key=_description)
+    others = [one for one in gc.get_objects() if _is(one, kinds) and id(one) not in found]
+    return list(found.values()) + sorted(others, key=_description)
 
 
 def _description(one):
@@ -110,11 +123,23 @@ def _walk_frames(walk):
     return walk
 
 
-def _walk_globals(walk):
-    """Of the modules whose functions run: a thread's functions have few variables of their own."""
-    for name, frame in _frames():
-        walk.visit(f"{name}.globals", frame.f_globals, 0)
-    return walk
+def _from_near_to_far():
+    """What the variables of the running functions lead to, from the innermost outwards and as they are written down,
+    and those of their modules, for a thread's functions have few of their own; then what these hold, and so on. What is
+    looked for lies near, beside models of many parts."""
+    frames = [frame for _, frame in _frames()]
+    waiting = collections.deque(value for frame in frames for _, value in _variables(frame))
+    waiting.extend(frame.f_globals for frame in frames)
+    del frames
+    seen = set()
+    while waiting and len(seen) < MOST_OBJECTS:
+        value = waiting.popleft()
+        if value is None or _is(value, _LEAVES) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        yield value
+        if not _is(value, torch.Tensor):
+            waiting.extend(part for _, part in _parts(value, _CLOSED_MODULES))
 
 
 def _variables(frame):
@@ -217,33 +242,6 @@ class _ModuleWalk(_Walk):
         super().visit(name, value, depth)
 
 
-class _Search(_Walk):
-    """For objects, by identity."""
-
-    def __init__(self, missing):
-        super().__init__()
-        self.missing = missing
-
-    def visit(self, name, value, depth):
-        self.missing.discard(id(value))
-        if self.missing and not _is(value, torch.Tensor):
-            super().visit("", value, depth)
-
-
-class _KindWalk(_Walk):
-    """For objects of these types."""
-
-    def __init__(self, kinds):
-        super().__init__()
-        self.kinds, self.of_kind = kinds, []
-
-    def visit(self, name, value, depth):
-        if _is(value, self.kinds) and all(value is not known for known in self.of_kind):
-            self.of_kind.append(value)
-        if not _is(value, torch.Tensor):
-            super().visit("", value, depth)
-
-
 def _is(value, kinds):
     """isinstance() by the object's own type, which no object can deny."""
     return issubclass(type(value), kinds)
@@ -256,13 +254,13 @@ def _tensors_of(module):
         return []
 
 
-def _parts(value):
+def _parts(value, skipped=_SKIPPED_MODULES):
     if _is(value, dict):
         return [(key, part) for key, part in list(dict.items(value)) if type(key) in (str, int)]
     if _is(value, (list, tuple)):
         kind = list if _is(value, list) else tuple
         return list(enumerate(kind.__getitem__(value, slice(1000))))
-    if f"{type(value).__module__}.".startswith(tuple(f"{name}." for name in _SKIPPED_MODULES)):
+    if f"{type(value).__module__}.".startswith(tuple(f"{name}." for name in skipped)):
         return ()
     try:
         attributes = object.__getattribute__(value, "__dict__")
