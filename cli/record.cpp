@@ -93,7 +93,7 @@ int run_record(RecordArguments& arguments, const CLI::App& verb) {
   if (verb.count("--anchor-budget") > 0) options.anchor_budget = arguments.anchor_budget;
   if (verb.count("--log-budget") > 0) options.log_budget = arguments.log_budget;
   if (verb.count("--input-budget") > 0) options.input_budget = arguments.input_budget;
-  options.watch_files = !arguments.no_files && !options.attached;
+  options.watch_files = !arguments.no_files && options.attached == 0;
   if (options.continue_run && options.run.empty()) throw BrokenInput("--continue needs the run to add to: --run DIR");
   // A pin like any other: the manifest keeps it, and a replay re-creates it.
   if (arguments.strict) ::setenv(strict_variable, "1", 1);
@@ -123,7 +123,7 @@ void add_options(CLI::App* verb, RecordArguments& arguments) {
                  "what torch cannot do deterministically is an error, not a warning; a replay repeats that");
   verb->add_flag("--attached", options.attached,
                  "COMMAND runs already: tell it on standard output where to connect, until standard input ends "
-                 "(samestep.record() of the Python package does this)");
+                 "(samestep.record() of the Python package does this; =N: its N-th recording)");
   verb->add_option("--json", arguments.json, "write one JSON object to this file at the end")->type_name("FILE");
   verb->add_flag("--fresh-digests", options.fresh_digests, "read every file again, even those known unchanged");
   verb->add_option("COMMAND", options.argv, "after --: the program to run, and its arguments")->required();

@@ -81,7 +81,7 @@ class ByHand:
         if not self.active():
             return
         if self.begins():
-            self._moments.forward_(self._moments.claim_yielded())
+            self._moments.more_of_batch(self._moments.claim_yielded())
             self._met += self._unknown(leaves_of(tensors))
         elif not self._parameters:
             self._meet(leaves_of(tensors))
@@ -139,7 +139,7 @@ class ByHand:
         try:
             self._moments.open()
             self._moments.hand_tables()
-            self._moments.forward_(self._batch)
+            self._moments.more_of_batch(self._batch)
             for loss in self._losses:
                 self._moments.native.loss(loss)
             self._moments.before_update(self._entry, False)

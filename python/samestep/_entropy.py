@@ -16,6 +16,8 @@ from samestep._seeds import Seeds
 VARIABLE = "SAMESTEP_ENTROPY"
 SOCKET_VARIABLE = "SAMESTEP_SOCKET"
 SOCKET = os.environ.get(SOCKET_VARIABLE, "")  # now: a program may clear its environment
+_ATTACHED = os.environ.get("SAMESTEP_ATTACHED", "")
+ATTACHED = int(_ATTACHED) if _ATTACHED.isdecimal() else 0  # which samestep.record() of the process a replay begins at
 # The states that the shared generators of `random` and numpy were given. One that still has it was neither seeded nor
 # drawn from: it decides nothing, and two recordings of a seeded program must not differ by it.
 given_states = {}
@@ -243,13 +245,31 @@ def _give_to_the_program(entropy):
     os.urandom = urandom
 
 
-_LIBRARY = os.path.dirname(os.__file__)
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))  # wherever they lie
+_installed = None  # folders of the standard library and of installed packages, once somebody asks
 
 
 def _is_own(file):
     """Whether code in `file` is the program's: nobody else's package."""
-    return not file.startswith("<frozen") and not any(part in file for part in (_LIBRARY, "-packages", _HERE))
+    global _installed
+    if file.startswith("<frozen"):
+        return False
+    if _installed is None:
+        _installed = _folders_of_others()
+    return not file.startswith(_installed) and not any(part in file for part in _PACKAGES)
+
+
+def _folders_of_others():
+    """Where this Python has its library and what is installed for it; this package, which may lie anywhere."""
+    import site
+    import sysconfig  # loaded on first use: most processes never ask
+
+    found = {_HERE, os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
+    paths = sysconfig.get_paths()
+    found |= {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    found |= {os.path.realpath(path) for path in found}
+    return tuple(os.path.join(path, "") for path in found)
 
 
 def install(after_import):

@@ -7,8 +7,6 @@ import sys
 
 from samestep import _attached
 
-_loops = 0  # loops over steps() that were begun
-
 
 def _moments():
     """Of this process, where it is recorded or replayed."""
@@ -22,14 +20,18 @@ def attach(model, optimizer=None, scheduler=None):
     model: a torch.nn.Module, or a list of them. optimizer: one or a list; any object with `step()` and, if it has them,
     `param_groups` and `state` as torch.optim's have; None where the update is written by hand, in a `with samestep.step()`.
     scheduler: an object with state_dict() and load_state_dict(), kept as the state "scheduler".
+
+    Called again with the same models, or with one of the same optimizers, as by a notebook's cell that is run again, it
+    replaces what that call attached. So does a call once the models of an earlier one are no more.
     """
     modules = _attached.listed(model)
     _attached.check_modules(modules)
-    optimizers = _attached.optimizers_for(modules, optimizer)
+    attachment = _attached.attach(modules, _attached.listed(optimizer))
     if scheduler is not None:
-        state("scheduler", scheduler)
+        state(_attached.SCHEDULER, scheduler)
+        attachment.has_scheduler = True
     if (moments := _moments()) is not None:
-        moments.guarded(_attached.tell, moments, modules, optimizers)
+        moments.guarded(_attached.tell, moments, attachment)
 
 
 def state(name, get, set=None):  # noqa: A002 - the word the field uses
@@ -37,7 +39,8 @@ def state(name, get, set=None):  # noqa: A002 - the word the field uses
 
     `get()` gives the value when an anchor is cut, `set(value)` takes it when a replay starts from one. Values: numbers, text,
     bytes, tensors, NumPy arrays, and lists, tuples and dictionaries of these. In place of both, an object with state_dict()
-    and load_state_dict(). Names are unique: ValueError for one that is taken.
+    and load_state_dict(). Names are unique in a script: ValueError for one that is taken, but for the same object. In a
+    notebook the later run of a cell replaces what an earlier one gave by the name.
     """
     _keep(name, get, set, only_jumps=False)
 
@@ -53,15 +56,12 @@ def _keep(name, get, put, only_jumps):
         kind = None
     if not callable(get) or not callable(put):
         raise TypeError(f'samestep.state("{name}"): get and set must be functions')
-    if name in _attached.names:
-        raise ValueError(f'samestep.state("{name}"): this name is taken')
-    _attached.names.add(name)
-    if _moments() is not None:
-        from samestep import _kept
+    kept = sys.modules.get("samestep._kept")
+    _attached.take_name(name, again=kind is not None and kept is not None and kept.is_of(name, kind))
+    if "torch" in sys.modules:
+        from samestep import _kept  # a recording may begin later
 
-        if kind is not None:
-            _kept.forget_automatic(kind)
-        _kept.add(name, get, put, only_jumps)
+        _kept.add(name, get, put, only_jumps, of=kind)
 
 
 def steps(first, end=None):
@@ -71,13 +71,12 @@ def steps(first, end=None):
     What a jump restores is the state at the end of an iteration: what attach() was given, generators, and whatever state()
     names. Everything that the loop keeps in variables of its own must be named.
     """
-    global _loops
     first, end = (0, first) if end is None else (first, end)
     first, end = operator.index(first), operator.index(end)
     if (moments := _moments()) is None:
         return iter(range(first, end))
-    _loops += 1
-    if _loops > 1 or not _attached.anything():
+    _attached.loops += 1
+    if _attached.loops > 1 or not _attached.anything():
         return iter(range(first, end))  # nothing that a replay could enter: it is led through it
     return _iterations(moments, Loop(first, end))
 
@@ -93,7 +92,9 @@ class Loop:
 
 
 def _iterations(moments, loop):
-    _keep("samestep.steps", lambda: loop.next, loop.go_on_at, only_jumps=True)
+    from samestep import _kept
+
+    _kept.add("samestep.steps", lambda: loop.next, loop.go_on_at, only_jumps=True)
     moments.loop = loop
     moments.guarded(moments.open)
     while loop.next < loop.end:
@@ -172,7 +173,7 @@ class step:  # noqa: N801 - reads as a function: with samestep.step(...) as s
         if self.batch_given:
             from samestep._tensors import tensors_in
 
-            self._moments.forward_([tensor for tensor in tensors_in([self._batch])])
+            self._moments.more_of_batch([tensor for tensor in tensors_in([self._batch])])
 
     def _begin_update(self):
         from samestep._updates import Update

@@ -1,21 +1,22 @@
 """What is put in place in torch, once, right after the program's own import of it.
 
-It costs a step a few function calls, changes no value that the program sees, and steps aside while torch.compile traces.
+It costs a step a few function calls, changes no value that the program sees, and steps aside while torch.compile
+traces.
 """
 import atexit
 import functools
-import gc
 import sys
 import types
 import weakref
 
 import torch
 
-from samestep import _kept, _trainers
+from samestep import _attached, _kept, _reachable, _trainers
 from samestep._moments import Moments
 
 
 moments = None  # of this process, once installed
+_reports = None  # what stands in sys.excepthook
 
 
 def install(after_import):
@@ -44,8 +45,8 @@ def recognise_trainers():
 
 
 def _pin_determinism(after_import):
-    """As torch.use_deterministic_algorithms(True, warn_only=True), which would import the compiler: 1.8 s for a program that
-    may never need it."""
+    """As torch.use_deterministic_algorithms(True, warn_only=True), which would import the compiler: 1.8 s for a program
+    that may never need it."""
     torch.set_deterministic_debug_mode("warn")
 
     def pin_compiler():
@@ -86,17 +87,19 @@ def _wrap_made(moments):
 
 
 def take_up_made(moments):
-    """Makes known what was made while nothing was recorded, in the order of its making."""
+    """Makes known what was made while nothing was recorded, in an order that a replay finds again."""
+    _kept.begin_again()
     schedulers = torch.optim.lr_scheduler
-    for optimizer in _made(torch.optim.Optimizer):
+    for optimizer in _reachable.in_order(torch.optim.Optimizer):
         moments.guarded(moments.register, optimizer)
-    for one in _made((schedulers.LRScheduler, schedulers.ReduceLROnPlateau, torch.amp.GradScaler)):
+    for one in _reachable.in_order((schedulers.LRScheduler, schedulers.ReduceLROnPlateau, torch.amp.GradScaler)):
         moments.guarded(_kept.add_automatic, one)
+    moments.guarded(_attached.tell_all, moments)
 
 
 def wrap_own_steps(moments):
     """For hooks that come late: a schedule puts a step of its own on its optimizer, around the class's as it was."""
-    for optimizer in _made(torch.optim.Optimizer):
+    for optimizer in _reachable.in_order(torch.optim.Optimizer):
         if "step" in vars(optimizer):
             optimizer.step = _around_own(moments, weakref.ref(optimizer), optimizer.step)
 
@@ -104,11 +107,6 @@ def wrap_own_steps(moments):
 def _around_own(moments, optimizer, own):
     around = _innermost(moments, lambda _, *args, **kwargs: own(*args, **kwargs))
     return functools.wraps(own)(lambda *args, **kwargs: around(optimizer(), *args, **kwargs))
-
-
-def _made(kinds):
-    """The living objects of these types; by their own type, for a proxy is not asked what it is."""
-    return [one for generation in (2, 1, 0) for one in gc.get_objects(generation) if issubclass(type(one), kinds)]
 
 
 def _innermost(moments, step):
@@ -127,8 +125,8 @@ def _innermost(moments, step):
 
 
 def _wrap_compile(moments):
-    """A compiled `optimizer.step` runs no Python: the moments stand around the call of it, and what is compiled is the step as
-    it would be without them, lest it break into more graphs."""
+    """A compiled `optimizer.step` runs no Python: the moments stand around the call of it, and what is compiled is the
+    step as it would be without them, lest it break into more graphs."""
     original = torch.compile
 
     @functools.wraps(original)
@@ -300,12 +298,21 @@ def _unread(moments, function):
 
 
 def _say_goodbye(moments):
+    global _reports
     previous = sys.excepthook
-    raised = []
 
     def excepthook(*about):
-        raised.append(True)
+        excepthook.called = True
         previous(*about)
 
-    sys.excepthook = excepthook
-    atexit.register(lambda: moments.bye(bool(raised)))
+    excepthook.called = False
+    _reports = sys.excepthook = excepthook
+    atexit.register(lambda: moments.bye(program_raised()))
+
+
+def program_raised():
+    """Whether an exception ends the program. Where its own sys.excepthook took the place of ours, the interpreter's
+    note of what it reported says so; at a prompt or in a notebook that is about a line, and not about the program."""
+    if _reports.called or sys.excepthook is _reports:
+        return _reports.called
+    return hasattr(sys, "last_type") and not _attached.at_a_prompt()

@@ -1,11 +1,13 @@
 """One process's recording: what happens at the moments of a training step.
 
 F: the outermost training-mode call of a module that owns a parameter of an optimizer (_roots.py).
-P: the innermost entry of an optimizer's step, behind every hook; with a closure, when its first pass returns (_updates.py).
+P: the innermost entry of an optimizer's step, behind every hook; with a closure, when its first pass returns
+(_updates.py).
 O: the return of the outermost one around it (_updates.py).
 
 _hooks.py calls these methods from inside torch. Trouble in here is said once; the training goes on unrecorded.
 """
+import itertools
 import os
 import sys
 import threading
@@ -13,34 +15,36 @@ import threading
 import torch
 
 from samestep import _entropy, _kept, _native, _optimizers, _provenance, _reachable
+from samestep._anchors import Anchors
 from samestep._by_hand import ByHand
-from samestep._optimizer_table import OptimizerTable
+from samestep._optimizer_table import OptimizerTable, TooMany
 from samestep._roots import Roots
-from samestep._tensors import plain, tensors_in
+from samestep._tensors import dense_parts, plain, tensors_in
 from samestep._updates import Updates
 from samestep._warnings import DeterminismWarnings
 
 _REPLAYING, _OFF = "replay", "off"
 _MOST_LOADERS = 8  # that one step reads from
+_numbers = itertools.count()  # of loaders' iterators
 
 
 class Moments:
     """Everything runs in the thread that trains."""
 
     def __init__(self):
-        self.roots = self.optimizers = None
+        self.roots = None
         self.launched = bool(_entropy.SOCKET)  # by samestep, not the other way round
-        self.waits = os.environ.get("SAMESTEP_ATTACHED") == "1"  # for samestep.record()
+        self.waits = _entropy.ATTACHED  # for so many calls of samestep.record(): the last of them began the recording
         self.lock = threading.RLock()  # threads that begin to train at once: the first one in here is recorded
         self.warnings = DeterminismWarnings()
         self.begin_again()
 
     def begin_again(self):
-        """For a recorder that nothing was told yet. Optimizers and roots that are alive stay known."""
+        """For a recorder that nothing was told yet."""
         self.native = None  # torch.classes.samestep.Recording, once there was a training event
         self.mode = None
         self.pid = os.getpid()
-        self.optimizers = OptimizerTable(self.optimizers.living() if self.optimizers else [])
+        self.optimizers = OptimizerTable()
         self.by_hand = ByHand(self)
         if self.roots is None:
             self.roots = Roots(
@@ -51,15 +55,17 @@ class Moments:
                 self.trains_here,
             )
         self.roots.begin_again()
+        self.settlings = 0  # how often there were new optimizers
         self.updates = Updates(self)
+        self.anchors = Anchors(self)
         self.thread = None  # that trains; others' batches come when they like
         self.threads_said = False
         self.compiled = False  # torch.compile was called
-        self.yielded = {}  # by thread and loader's iterator: what it gave last, and no forward pass has claimed
+        self.yielded = {}  # by thread and number of a loader's iterator: what it gave last, and no forward pass has claimed
         self.evaluation = []  # what a root was called with in evaluation mode, gradients on: no backward pass has come yet
         self.trained = False  # a root was called in training mode since the last update
         self.evaluation_taken = False  # what self.evaluation held is part of the step's batch
-        self.evaluating_said = self.too_much_said = False
+        self.evaluating_said = False
         self.loop = None  # over samestep.steps(): a replay may enter it in the middle
         self.step = None  # the samestep.step() that is going on
 
@@ -83,20 +89,24 @@ class Moments:
     def turn_off(self):
         self.mode = _OFF
         self.roots.stopped = True
+        self.roots.let_go()
+        self.optimizers.let_go()
 
     def guarded(self, call, *args):
         if not self.on():  # before the lock: a forked child may find it held by a thread that it does not have
             return
         with self.lock:
             if self.on():
-                self.guarded_(call, args)
+                self._run(call, args)
 
-    def guarded_(self, call, args):
+    def _run(self, call, args):
         if self.native is not None:
             self.native.pause_reads()
         try:
             with torch.no_grad():
                 call(*args)
+        except TooMany as error:
+            self.give_up(str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the program goes on
             self.give_up(f"{type(error).__name__}: {error}")
         finally:
@@ -118,36 +128,38 @@ class Moments:
         if self.optimizers.has(optimizer):
             return
         self.by_hand.optimizer_made(optimizer)
-        self.optimizers.add(optimizer)
+        try:
+            self.optimizers.add(optimizer)
+        except TooMany:
+            self.open()  # so that there is a log that can say it
+            raise
         self.roots.optimizers_changed()
 
     def number_of(self, optimizer):
         self.register(optimizer)
         return self.optimizers.number_of(optimizer)
 
+    def rooted(self):
+        return {id(parameter) for module in self.roots.modules() for parameter in module.parameters()}
+
     def hand_weights(self):
         if not self.roots.stale:
             return
         self.roots.stale = False
         names, parameters, buffer_names, buffers = [], [], [], []
-        for prefix, module in self.roots.named(self.not_called_yet()):
-            for name, parameter in module.named_parameters(remove_duplicate=False):
+        for prefix, listed in self.roots.tables(self.not_called_yet()):
+            for name, parameter in listed.parameters:
                 names.append(prefix + normal(name))
                 parameters.append(plain(parameter))
-            for name, buffer in module.named_buffers(remove_duplicate=False):
+            for name, buffer in listed.buffers:
                 buffer_names.append(prefix + normal(name))
                 buffers.append(plain(buffer))
         self.native.hand_weights(names, parameters, buffer_names, buffers)
 
     def not_called_yet(self):
-        """Modules of optimizers that the program has made and not come to: the second of a GAN, before its first step."""
-        rooted = {id(parameter) for module in self.roots.modules() for parameter in module.parameters()}
-        missing = set() if self.by_hand.active() else self.owned() - rooted
+        """Modules of optimizers that the program has made and not come to: a GAN's second, before its first step."""
+        missing = set() if self.by_hand.active() else self.owned() - self.roots.identities()
         return _reachable.modules_of(missing) if missing else []
-
-    def hand_kept(self):
-        names, values = _kept.handed()
-        self.native.hand_kept(names, values)
 
     def hand_generators(self):
         names, states = [], []
@@ -159,9 +171,23 @@ class Moments:
         self.native.hand_generators(names, states)
 
     def hand_tables(self):
-        self.roots.stale |= self.optimizers.hand_groups(self.native)
+        if self.optimizers.grows():
+            self.settle()
+        if released := self.optimizers.hand_groups(self.native, self.rooted):
+            self.roots.drop(released)
+            self.roots.stale = True
         self.hand_weights()
         self.hand_generators()
+
+    def settle(self):
+        """Optimizers were made: what is no more leaves the tables here and nowhere else, whenever it was collected. To
+        know what is may need a collection: of many times all of the first are such, then every second, every fourth."""
+        self.settlings += 1
+        if self.settlings % max(1, 2 ** (self.settlings.bit_length() - 6)):
+            return
+        _reachable.collect_unless_reached({id(one) for one in (*self.optimizers.living(), *self.roots.modules())})
+        self.optimizers.settle(self.native)
+        self.roots.settle()
 
     def open(self):
         """Says hello, at the first training event."""
@@ -174,8 +200,8 @@ class Moments:
             self.native.compiled()
         self.hand_tables()
         self.optimizers.hand_options(self.native)
-        _kept.add_modules(_reachable.modules(self.held()))
-        self.hand_kept()
+        _kept.add_modules(_reachable.modules(self.anchors.held()))
+        self.anchors.hand_kept()
         self.mode = _native.say_hello(self.native)
         self.native.pause_reads()  # as guarded() would have, had there been a recording
         if self.mode == _OFF:
@@ -183,7 +209,7 @@ class Moments:
             return
         _provenance.tell(self.native, "start")
         if self.native.jumped():
-            self.enter_loop()
+            self.anchors.enter_loop()
 
     def compiles(self):
         """A compiler's kernels go past the operators: they cannot be left out on the way to an anchor."""
@@ -225,7 +251,8 @@ class Moments:
         return batch
 
     def trains_evaluating(self):
-        """A backward pass begins, and no root was called in training mode: the last call was the step's all the same."""
+        """A backward pass begins, and no root was called in training mode: the last call was the step's all the
+        same."""
         if self.native is None or self.trained or self.by_hand.active():
             return
         batch = self.take_evaluation()
@@ -233,7 +260,7 @@ class Moments:
             self.evaluating_said = True
             self.native.event("evaluation_mode", "A step's forward pass ran with the model in evaluation mode: no dropout, no "
                                                  "batch statistics. Usually a train() is missing after an eval().")
-        self.forward_(batch)
+        self.more_of_batch(batch)
 
     def begin_step(self):
         self.open()
@@ -246,7 +273,8 @@ class Moments:
         return [tensor for key in own for tensor in self.yielded.pop(key)]
 
     def loader_gave(self, iterator, tensors):
-        key = (threading.get_ident(), id(iterator))
+        # Not by its identity: what memory the next one gets is a matter of chance.
+        key = (threading.get_ident(), vars(iterator).setdefault("samestep_number", next(_numbers)))
         self.yielded.pop(key, None)
         while len(self.yielded) >= _MOST_LOADERS:
             del self.yielded[next(iter(self.yielded))]
@@ -259,17 +287,17 @@ class Moments:
         if not self.by_hand.begins():
             return self.by_hand.given([args, kwargs])
         given = [tensor for tensor in tensors_in([args, kwargs]) if not tensor.requires_grad]
-        self.forward_(self.take_evaluation() + given)
+        self.more_of_batch(self.take_evaluation() + given)
 
-    def forward_(self, batch):
+    def more_of_batch(self, batch):
         """More of a step's batch; its F, where no forward pass of a root was it."""
         if batch and self.native is not None:
             self.read_forward(batch)
 
     def read_forward(self, batch):
-        self.native.forward_([plain(tensor) for tensor in batch])
+        self.native.forward_([part for tensor in batch for part in dense_parts(tensor)])
         if self.native.rng_given():
-            self.put_generators()
+            self.anchors.put_generators()
 
     def backward(self, tensors):
         self.updates.reach_o()
@@ -283,7 +311,8 @@ class Moments:
     def loss(self, tensor):
         """A value that a backward pass starts from; in a samestep.step() the program may have named it itself."""
         if self.step is None or self.step.is_new_loss(tensor):
-            self.native.loss(plain(tensor))
+            for part in dense_parts(tensor):
+                self.native.loss(part)
 
     def hyper(self, name, value):
         if self.native is not None:
@@ -304,7 +333,7 @@ class Moments:
 
     def after_update(self, update, skipped):
         number = self.number_of(update.optimizer)
-        self.hand_outcome(update.optimizer, self.native.state_wanted(), self.native.anchor_wanted())
+        self.anchors.hand_outcome(update.optimizer, self.native.state_wanted(), self.native.anchor_wanted())
         self.native.after_update(number, skipped)
         self.evaluation, self.evaluation_taken, self.trained = [], False, False
         if self.step is not None:
@@ -314,76 +343,19 @@ class Moments:
         if self.mode == _REPLAYING and (self.native.stopped() or not self.native.live()):
             self.stop()
 
-    def hand_outcome(self, stepped, state, anchor):
-        if state:
-            self.optimizers.hand_states(self.native)
-            self.hand_kept()
-        self.hand_generators()
-        if anchor:
-            found = self.reached(stepped)
-            self.native.hand_reached(list(found), [plain(tensor) for tensor in found.values()])
-
     def end_iteration(self, stepped=None):
         """Where a restart goes on: at O, or at the end of an iteration of samestep.steps()."""
         if self.loop is not None and self.native.cutting():
             self.hand_tables()
             self.optimizers.hand_options(self.native)
-            self.hand_outcome(None, True, True)
+            self.anchors.hand_outcome(None, True, True)
         self.native.end_iteration()
         if self.native.arrived():
-            self.restore(stepped)
-
-    def held(self):
-        """The tensors that an anchor holds anyway."""
-        tensors = [tensor for module in self.roots.modules() for tensor in (*module.parameters(), *module.buffers())]
-        return tensors + self.optimizers.tensors()
-
-    def reached(self, stepped):
-        """What an anchor takes along besides, by name."""
-        found = _reachable.tensors(self.held(), self.reaches_too_much)
-        return found | self.optimizers.gradients_waiting(stepped)
-
-    def reaches_too_much(self):
-        if not self.too_much_said:
-            self.too_much_said = True
-            self.native.event("fast_forward", f"The program's variables lead to more than {_reachable.MOST_OBJECTS:,} objects: an "
-                                              "anchor takes along the tensors among the first of them.")
-
-    def enter_loop(self):
-        """A jump: the anchor's weights and torch's generators are in; the program has not begun its loop."""
-        self.optimizers.restore_states(self.native)
-        for number, optimizer in self.optimizers.told():
-            _optimizers.set_options(optimizer, *self.native.restored_options(number))
-        with torch.random.fork_rng():  # what a value is restored by may draw
-            _kept.restore(*self.native.restored_kept(), jumped=True)
-        self.yielded.clear()
-        self.put_generators()
-
-    def put_generators(self):
-        """Python's and NumPy's, where a replay has put torch's."""
-        for name, state in zip(*self.native.restored_generators()):
-            _entropy.set_generator(name, bytes(state.tolist()))
-
-    def restore(self, stepped):
-        """The program has come to the anchor without computing: its weights and generators are in; what only Python can
-        reach follows."""
-        self.optimizers.restore_states(self.native)
-        for number, _ in self.optimizers.told():
-            self.native.restored_options(number)  # the program's schedules have set them
-        self.native.restored_generators()  # and it has drawn
-        _kept.restore(*self.native.restored_kept(), jumped=False)
-        names, tensors = self.native.restored_reached()
-        found = self.reached(stepped)
-        _reachable.restore(found, dict(zip(names, tensors)))
-        others = [(name, tensor) for name, tensor in _reachable.all_tensors().items() if name not in names]
-        flags = self.native.unwritten([plain(tensor) for _, tensor in others])
-        lost = [name for (name, _), unwritten in zip(others, flags) if unwritten]
-        if lost:
-            self.native.event("fast_forward", "not restored, because no anchor holds them: " + ", ".join(lost[:8]))
+            self.anchors.restore(stepped)
 
     def guarded_read(self, tensor):
         """A tensor whose elements the program takes out otherwise than by an operator; counted, so not in guarded()."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or tensor.is_nested:
             return
         try:
             self.native.read(plain(tensor))

@@ -1,11 +1,13 @@
-"""Tensors that the program's variables hold besides weights and optimizer state: a moving average, a scaler's scale, the
-last loss.
+"""Tensors that the program's variables hold besides weights and optimizer state: a moving average, a scaler's scale,
+the last loss.
 
 An anchor takes them along, named by how they are reached: "train.ema.0.weight" is the item "0.weight" of the variable
-`ema` of the function `train` that is running. A replay that comes to the anchor without computing puts them back. Looked
-at are the variables of the frames that led to the optimizer's step, outside torch.
+`ema` of the function `train` that is running. A replay that comes to the anchor without computing puts them back.
+Looked at are the variables of the frames that led to the optimizer's step, outside torch.
 """
+import collections
 import ctypes
+import gc
 import inspect
 import os
 import sys
@@ -21,13 +23,14 @@ MOST_OBJECTS = 20_000
 _DEEPEST = 8
 _SMALL = 16  # elements: a scale, a counter, a running mean
 _LEAVES = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, type, str, bytes, int, float)
-_SKIPPED_MODULES = ("torch.utils.data", "torch.optim", "numpy", "samestep")
+_CLOSED_MODULES = ("torch.utils.data", "numpy", "samestep")  # whose objects are not looked into
+_SKIPPED_MODULES = (*_CLOSED_MODULES, "torch.optim")  # and where an anchor holds what these hold
 
 
 def tensors(held, cut_short=lambda: None):
     """Those worth keeping, by name: derived from weights as their graph tells, shaped like a weight, or small. `held`:
     tensors that are kept anyway. `cut_short()` is called where there was more than is looked at."""
-    memory = {tensor.data_ptr() for tensor in held if _is_plain(tensor)}
+    memory = memory_of(held)
     shapes = {(tensor.shape, tensor.dtype) for tensor in held}
     return {
         name: tensor
@@ -36,17 +39,22 @@ def tensors(held, cut_short=lambda: None):
     }
 
 
+def memory_of(held):
+    """Where their elements lie, which is where others' may lie that share them."""
+    return {tensor.data_ptr() for tensor in held if _is_plain(tensor)}
+
+
 def _is_derived(tensor):
     return tensor.requires_grad
 
 
 def _is_plain(tensor):
-    return tensor.layout == torch.strided and tensor.device.type == "cpu"
+    return tensor.layout == torch.strided and not tensor.is_nested and tensor.device.type == "cpu"
 
 
 def modules(held):
-    """Modules with tensors of their own and none of `held`, by name: an average of the weights, a teacher, a target network.
-    The outermost of each; only what the training can change, or could have."""
+    """Modules with tensors of their own and none of `held`, by name: an average of the weights, a teacher, a target
+    network. The outermost of each; only what the training can change, or could have."""
     known = {id(tensor) for tensor in held}
     return _walk_frames(_ModuleWalk(lambda found: not found & known)).modules
 
@@ -54,6 +62,42 @@ def modules(held):
 def modules_of(parameters):
     """The outermost modules that hold any of these, by identity, in a fixed order."""
     return list(_walk_frames(_ModuleWalk(lambda found: bool(found & parameters))).modules.values())
+
+
+def collect_unless_reached(identities):
+    """Runs the garbage collector, unless the program's variables lead to all of these objects: then they live. After it
+    those that are no more are gone, whenever it would have come by itself."""
+    if not _leads_to(set(identities)):
+        gc.collect()
+
+
+def _leads_to(missing):
+    if not missing:
+        return True
+    for value in _from_near_to_far():
+        missing.discard(id(value))
+        if not missing:
+            return True
+    return False
+
+
+def in_order(kinds):
+    """The living objects of these types, in an order that the program's variables give, from near to far; then those
+    that these do not lead to, by type and by the shapes of what they step. Not in the collector's, which changes with
+    every collection."""
+    gc.collect()
+    found = {}
+    for value in _from_near_to_far():
+        if _is(value, kinds):
+            found.setdefault(id(value), value)
+    # By their own type: a proxy is not asked what it is.
+    others = [one for one in gc.get_objects() if _is(one, kinds) and id(one) not in found]
+    return list(found.values()) + sorted(others, key=_description)
+
+
+def _description(one):
+    groups = one.param_groups if isinstance(one, torch.optim.Optimizer) else []
+    return type(one).__name__, [[tuple(parameter.shape) for parameter in group["params"]] for group in groups]
 
 
 def restore(found, recorded):
@@ -79,9 +123,29 @@ def _walk_frames(walk):
     return walk
 
 
+def _from_near_to_far():
+    """What the variables of the running functions lead to, from the innermost outwards and as they are written down,
+    and those of their modules, for a thread's functions have few of their own; then what these hold, and so on. What is
+    looked for lies near, beside models of many parts."""
+    frames = [frame for _, frame in _frames()]
+    waiting = collections.deque(value for frame in frames for _, value in _variables(frame))
+    waiting.extend(frame.f_globals for frame in frames)
+    del frames
+    seen = set()
+    while waiting and len(seen) < MOST_OBJECTS:
+        value = waiting.popleft()
+        if value is None or _is(value, _LEAVES) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        yield value
+        if not _is(value, torch.Tensor):
+            waiting.extend(part for _, part in _parts(value, _CLOSED_MODULES))
+
+
 def _variables(frame):
-    """Name and value of a running function's variables. Before Python 3.13 asking for them leaves a copy on the frame that keeps
-    alive what the function deletes, and that is the dictionary which locals() gave the program: it is put back as it was."""
+    """Name and value of a running function's variables. Before Python 3.13 asking for them leaves a copy on the frame
+    that keeps alive what the function deletes, and that is the dictionary which locals() gave the program: it is put
+    back as it was."""
     if not _READS_FRAMES or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
         return list(frame.f_locals.items())
     own = _dictionary_of(frame)
@@ -94,7 +158,8 @@ def _variables(frame):
 
 
 def _dictionary_of(frame):
-    """What locals() has given the running function, or None: by the layout of CPython's frames, which has no interface."""
+    """What locals() has given the running function, or None: by the layout of CPython's frames, which has no
+    interface."""
     holder = id(frame)
     if sys.version_info >= (3, 11):
         holder = ctypes.c_void_p.from_address(holder + 3 * _WORD).value  # PyFrameObject.f_frame
@@ -189,13 +254,13 @@ def _tensors_of(module):
         return []
 
 
-def _parts(value):
+def _parts(value, skipped=_SKIPPED_MODULES):
     if _is(value, dict):
         return [(key, part) for key, part in list(dict.items(value)) if type(key) in (str, int)]
     if _is(value, (list, tuple)):
         kind = list if _is(value, list) else tuple
         return list(enumerate(kind.__getitem__(value, slice(1000))))
-    if f"{type(value).__module__}.".startswith(tuple(f"{name}." for name in _SKIPPED_MODULES)):
+    if f"{type(value).__module__}.".startswith(tuple(f"{name}." for name in skipped)):
         return ()
     try:
         attributes = object.__getattribute__(value, "__dict__")

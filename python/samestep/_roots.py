@@ -1,8 +1,12 @@
 """The modules whose outermost training call is moment F, found without help.
 
-A root is a module that was called in training mode, with gradients on, from outside any other root, and owns a parameter of
-an optimizer. Until there is an optimizer, and for as long as one has parameters of no known root, every module's call is
-looked at; then only those of the roots' classes: a wrapped Module.__call__ would keep torch.compile from tracing whole models.
+A root is a module that was called in training mode, with gradients on, from outside any other root, and owns a
+parameter of an optimizer. Until there is an optimizer, and for as long as one has parameters of no known root, every
+module's call is looked at; then only those of the roots' classes: a wrapped Module.__call__ would keep torch.compile
+from tracing whole models.
+
+A root that is no more stays in the table of weights, as it was, until settle(): a model in a reference cycle is
+collected at a time of the collector's own, and the steps of others cover its buffers.
 """
 import functools
 import weakref
@@ -11,8 +15,8 @@ import torch
 
 
 def _inherited_call(kind):
-    """What finds the __call__ of a class as it is, or as its bases have it when it is called: torch.fx exchanges Module's while
-    it traces."""
+    """What finds the __call__ of a class as it is, or as its bases have it when it is called: torch.fx exchanges
+    Module's while it traces."""
     own = kind.__dict__.get("__call__")
     if own is not None:
         return lambda: own
@@ -21,10 +25,13 @@ def _inherited_call(kind):
 
 
 class _Known:
-    """A root, held weakly, and what it is made of: a slice of a Sequential is gone after its call, its layers are not."""
+    """A root, held weakly, and what it is made of: a slice of a Sequential is gone after its call, its layers are
+    not."""
 
     def __init__(self, module):
         self._module, self._parts = weakref.ref(module), [_Known(part) for part in module.children()]
+        self.name = type(module).__name__
+        self._listed = _Listed([], [])  # as listed() found it last
 
     def is_(self, module):
         return self._module() is module
@@ -33,16 +40,52 @@ class _Known:
         module = self._module()
         return [module] if module is not None else [part for known in self._parts for part in known.living()]
 
+    def listed(self):
+        """Its tensors: as they are, or as they were before it was gone."""
+        module = self._module()
+        if module is not None:
+            self._listed = _Listed.of(module)
+        return self._listed
 
-def _tensors_of(modules):
-    return {id(tensor) for module in modules for tensor in (*module.parameters(), *module.buffers())}
+    def drop(self, parameters):
+        """Keeps none of these alive, by identity, where it is no more."""
+        if self._module() is None:
+            self._listed = self._listed.without(parameters)
+
+    def let_go(self):
+        self._listed = _Listed([], [])
+
+    def settled(self):
+        """Itself, or what is left of it."""
+        if self._module() is not None:
+            return [self]
+        return [known for part in self._parts for known in part.settled()]
+
+
+class _Listed:
+    """A module's parameters and buffers, with their names."""
+
+    def __init__(self, parameters, buffers):
+        self.parameters, self.buffers = parameters, buffers
+
+    @classmethod
+    def of(cls, module):
+        parameters = module.named_parameters(remove_duplicate=False)
+        return cls(list(parameters), list(module.named_buffers(remove_duplicate=False)))
+
+    def without(self, parameters):
+        return _Listed([(name, one) for name, one in self.parameters if id(one) not in parameters], self.buffers)
+
+    def identities(self):
+        return {id(tensor) for _, tensor in (*self.parameters, *self.buffers)}
 
 
 class Roots:
     def __init__(self, owned, forward, elsewhere, evaluated, trains_here):
         """`owned()`: the identities of the parameters that are updated. `forward(module, args, kwargs)`: called at F;
-        `elsewhere`, likewise: called before the outermost training call of a module that is no root; `evaluated(args, kwargs, gradients)`:
-        before a root's call in evaluation mode, whether gradients are on. None raises. `trains_here()`: whether this is the thread that trains."""
+        `elsewhere`, likewise: called before the outermost training call of a module that is no root;
+        `evaluated(args, kwargs, gradients)`: before a root's call in evaluation mode, whether gradients are on. None
+        raises. `trains_here()`: whether this is the thread that trains."""
         self._owned, self._forward, self._elsewhere, self._evaluated = owned, forward, elsewhere, evaluated
         self._trains_here = trains_here
         self._known = []  # in the order in which they were found
@@ -53,25 +96,48 @@ class Roots:
         self.stale = True  # the table of weights must be made again
 
     def begin_again(self):
-        """The table of weights goes to a new recorder."""
+        """For a new recorder: a replay of what it records knows no roots of the time before either."""
+        known, self._known = self._known, []
         self.stopped, self.stale = False, True
-        if self._known:
+        if known:
             self.optimizers_changed()
 
     def modules(self):
+        """Those that live."""
         return [module for known in self._known for module in known.living()]
 
-    def named(self, others=()):
-        """(prefix, module) of the roots and of `others`: none for a single one, else the class's name, numbered where two share
-        it."""
-        modules = [*self.modules(), *others]
-        if len(modules) < 2:
-            return [("", module) for module in modules]
-        names = [type(module).__name__ for module in modules]
+    def tables(self, others=()):
+        """(prefix, tensors) of the roots and of the modules `others`: no prefix for a single one, else the class's
+        name, numbered where two share it."""
+        found = [(known.name, known.listed()) for known in self._known]
+        found += [(type(module).__name__, _Listed.of(module)) for module in others]
+        if len(found) == 1:
+            return [("", found[0][1])]
+        names = [name for name, _ in found]
         return [
-            (f"{name}.{names[:i].count(name)}." if names.count(name) > 1 else f"{name}.", module)
-            for i, (name, module) in enumerate(zip(names, modules))
+            (f"{name}.{names[:i].count(name)}." if names.count(name) > 1 else f"{name}.", listed)
+            for i, (name, listed) in enumerate(found)
         ]
+
+    def identities(self):
+        """Of all tensors in the table of weights."""
+        return set().union(*(known.listed().identities() for known in self._known))
+
+    def drop(self, parameters):
+        """Parameters of optimizers that are gone: no step covers them any more, wherever they stand."""
+        for known in self._known:
+            known.drop(parameters)
+
+    def let_go(self):
+        """Nothing is recorded any more: keeps no tensor alive."""
+        for known in self._known:
+            known.let_go()
+
+    def settle(self):
+        """What is gone leaves the table. After everything that is no more was collected."""
+        settled = [one for known in self._known for one in known.settled()]
+        self.stale |= len(settled) != len(self._known) or any(a is not b for a, b in zip(settled, self._known))
+        self._known = settled
 
     def add(self, module):
         """One that the program names itself."""
@@ -82,8 +148,7 @@ class Roots:
 
     def optimizers_changed(self):
         """An optimizer was made: its parameters may be those of a module that is not known yet."""
-        rooted = {id(parameter) for module in self.modules() for parameter in module.parameters()}
-        self._watch(not self._owned() <= rooted)
+        self._watch(not self._owned() <= self.identities())
 
     def watch(self):
         """From the start. A parameter, buffer or module that is put in its place makes the table of weights stale."""
@@ -107,7 +172,7 @@ class Roots:
         owned = self._owned()
         if not any(id(parameter) in owned for parameter in module.parameters()):
             return False
-        if self._known and _tensors_of([module]) <= _tensors_of(self.modules()):
+        if self._known and _Listed.of(module).identities() <= self.identities():
             return True  # made of known ones, for this call
         self._known.append(_Known(module))
         self.stale = True

@@ -32,7 +32,8 @@ def _items(value, seen):
 
 
 def _attributes(value, seen):
-    """Those of a plain object, once: a batch of a class of the program's own. Not of what holds a model, or everything."""
+    """Those of a plain object, once: a batch of a class of the program's own. Not of what holds a model, or
+    everything."""
     if isinstance(value, (torch.nn.Module, torch.optim.Optimizer, type, types.ModuleType, types.FunctionType, types.MethodType)):
         return ()
     try:
@@ -43,6 +44,34 @@ def _attributes(value, seen):
         return ()
     seen.add(id(value))
     return list(attributes.values())[:_MOST_ATTRIBUTES]
+
+
+_COMPRESSED = {  # by layout: the methods that give what a tensor is made of
+    torch.sparse_csr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_bsr: ("crow_indices", "col_indices", "values"),
+    torch.sparse_csc: ("ccol_indices", "row_indices", "values"),
+    torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
+}
+
+
+def dense_parts(tensor):
+    """What can be digested of a tensor: itself, or where it is nested or sparse the dense ones that it is made of, in a
+    fixed order: where the elements belong, then the elements."""
+    if tensor.is_nested:
+        return _parts_of_nested(tensor.detach())
+    if tensor.layout == torch.sparse_coo:
+        coalesced = tensor.detach().coalesce()
+        return [coalesced.indices(), coalesced.values()]
+    if tensor.layout in _COMPRESSED:
+        return [getattr(tensor.detach(), part)() for part in _COMPRESSED[tensor.layout]]
+    return [plain(tensor)]
+
+
+def _parts_of_nested(tensor):
+    if tensor.layout == torch.jagged:
+        return [part for part in (tensor.offsets(), tensor.lengths(), tensor.values()) if part is not None]
+    tensor = tensor.contiguous()
+    return [tensor._nested_tensor_size(), tensor.values()]
 
 
 def overwrite(target, source):

@@ -102,11 +102,12 @@ void exchange_variables(Command& command, const EnvironmentChanges& changes) {
   }
 }
 
-// A program that asked for its recorder itself had perhaps trained before.
+// A program that asked for its recorder itself had perhaps trained before, and been recorded before.
 void begin_where_recorded(Command& command, const nlohmann::json& recorded) {
   if (!recorded.is_object() || !recorded.contains("settings") || !recorded["settings"].is_object()) return;
-  if (recorded["settings"].value("attached", nlohmann::json()) != true) return;
-  command.launch.environment[format::attached_variable] = "1";
+  const auto ordinal = recorded["settings"].value("attached", nlohmann::json());
+  if (!ordinal.is_number_integer() || ordinal < 1) return;
+  command.launch.environment[format::attached_variable] = std::to_string(ordinal.get<int>());
   command.remarks.emplace_back("the recording began at the program's samestep.record(): so does this");
 }
 

@@ -37,7 +37,7 @@ int record(const RecordOptions& options) {
   recorder.announce();
   Launch start{options.argv, options.cwd, recorder.environment(), {}};
   AttachedProgram attached;
-  if (options.attached) start.enclosure = &attached;
+  if (options.attached != 0) start.enclosure = &attached;
   const auto listener = listen_for_files(recorder, server, start, terminal);
   const Ending ending = launch_recorded(start, recorder, server, terminal, listener.get());
   recorder.close(ending);

@@ -73,7 +73,7 @@ std::vector<Pin> pins_for(const RecordOptions& options) {
   Environment environment = current_environment();
   if (options.secret) environment[format::entropy_variable] = *options.secret;
   auto pins = pins_for_recording(environment, options.argv);
-  return options.attached ? pins_of_a_running_program(std::move(pins)) : pins;
+  return options.attached != 0 ? pins_of_a_running_program(std::move(pins)) : pins;
 }
 
 }  // namespace
@@ -145,7 +145,7 @@ Manifest RunRecorder::State::first_manifest() const {
                       {"anchor_budget", options.anchor_budget.value_or(default_anchor_budget(run))},
                       {"detail_every", options.detail_every},
                       {"fresh_digests", options.fresh_digests}};
-  if (options.attached) what["settings"]["attached"] = true;
+  if (options.attached != 0) what["settings"]["attached"] = options.attached;
   if (made_here) {
     Manifest fresh;
     fresh.run_id = new_run_id();

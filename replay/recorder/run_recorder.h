@@ -24,7 +24,7 @@ struct RecordOptions {
   std::filesystem::path cwd;  // of the command; absolute
   std::filesystem::path run;  // empty: samestep-runs/<UTC time>-<program> under cwd
   bool continue_run = false;  // add to `run`, which exists
-  bool attached = false;      // argv runs already, and is told where to connect (attached.h)
+  int attached = 0;           // N: argv runs already, and is told where to connect (attached.h), for its N-th recording
   std::uint64_t anchor_every = 0;
   double anchor_share = 0.01;                  // of the run's time that anchors may cost, without `anchor_every`
   std::optional<std::uint64_t> anchor_budget;  // bytes

@@ -16,7 +16,7 @@ inline constexpr std::uint32_t version = 1;
 inline constexpr const char* manifest_file = "manifest.json";
 // The run's secret among the pins of the manifest: seeds for what a program does not seed are derived from it.
 inline constexpr const char* entropy_variable = "SAMESTEP_ENTROPY";
-// Of a replay: "1" where the program itself begins what is recorded, by samestep.record().
+// Of a replay: N where the program's own N-th samestep.record() began what is recorded.
 inline constexpr const char* attached_variable = "SAMESTEP_ATTACHED";
 inline constexpr const char* anchor_folder = "anchors";
 inline constexpr const char* input_folder = "inputs";  // copies of files that the program was about to change

@@ -1,7 +1,8 @@
 """A small classifier that trains 18 steps: KIND [EDIT], an edit of it as somebody may have made it.
 
-KIND is how the program makes its update: "optimizer", "closure" (a trainer hands the optimizer a function), "lbfgs" (which calls
-that several times), "two optimizers" (one of them of the other's base class) or "by hand".
+KIND is how the program makes its update: "optimizer", "closure" (a trainer hands the optimizer a function), "lbfgs"
+(which calls that several times), "two optimizers" (one of them of the other's base class), "gan" (two models, frozen in
+turn), "amp" (autocast to bfloat16, a gradient scaler, clipping), "compiled" (torch.compile of the model) or "by hand".
 
     edited.py each FOLDER KIND:EDIT...     records each in FOLDER, as a notebook would: of all, torch is imported once
 """
@@ -43,6 +44,9 @@ class Training:
             self.labels = self.labels[torch.randperm(64, generator=torch.Generator().manual_seed(1))]
         self.model = nn.Sequential(nn.Linear(6, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 3))
         self.average = copy.deepcopy(self.model)
+        self.called = torch.compile(self.model, backend="aot_eager") if kind == "compiled" else self.model
+        scale = 2.0 ** (9 if edit == "scale" else 8)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=scale) if kind == "amp" else None
         self.note, self.plateau = 0, None
         self.rate = 0.011 if edit == "rate" else 0.01
         self.update = self.maker_of_updates()
@@ -66,6 +70,16 @@ class Training:
             compute()
             optimizer.step()
 
+        return {"gan": Rivals(self, optimizer).update, "amp": self.scaled(optimizer)}.get(self.kind, update)
+
+    def scaled(self, optimizer):
+        def update(compute):
+            compute()
+            self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), 0.5 if self.due("clipping") else 1.0)
+            self.scaler.step(optimizer)
+            self.scaler.update()
+
         return update
 
     def make_optimizer(self):
@@ -87,16 +101,21 @@ class Training:
     # --- a step
 
     def gradients_of(self, place):
-        hidden = self.model[0](self.data[place])
-        if self.due("backward"):
-            hidden = Negated.apply(hidden)
-        out = self.model[1:](hidden)
-        if self.due("forward"):
-            out = out * 1.001
-        loss = nn.functional.cross_entropy(out, self.labels[place])
+        loss = nn.functional.cross_entropy(self.answer_to(self.data[place]), self.labels[place])
         self.model.zero_grad()
-        loss.backward()
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         return loss
+
+    def answer_to(self, x):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.kind == "amp"):
+            if self.kind == "compiled":
+                out = self.called(x)
+                if self.due("backward"):
+                    out = Negated.apply(out)
+            else:
+                hidden = self.model[0](x)
+                out = self.model[1:](Negated.apply(hidden) if self.due("backward") else hidden)
+        return out.float() * (1.001 if self.due("forward") else 1.0)
 
     def evaluate(self):
         self.model.eval()
@@ -129,6 +148,32 @@ class Training:
                 self.evaluate()
 
 
+class Rivals:
+    """The classifier's steps take turns with those of a judge, which is to tell its answers from labels."""
+
+    def __init__(self, training, optimizer):
+        self.training, self.optimizer = training, optimizer
+        self.judge = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+        self.own = torch.optim.SGD(self.judge.parameters(), lr=0.05 if training.edit == "the judge's rate" else 0.1)
+
+    def update(self, compute):
+        judges = self.training.step % 2 == 0
+        self.training.model.requires_grad_(not judges)
+        self.judge.requires_grad_(judges)
+        if not judges:
+            compute()
+            return self.optimizer.step()
+        place = torch.randint(64, (8,))
+        answers = self.training.answer_to(self.training.data[place]).softmax(1)
+        labels = nn.functional.one_hot(self.training.labels[place], 3).float()
+        score = self.judge(torch.cat([answers, labels]))
+        real = torch.tensor([0.0, 1.0]).repeat_interleave(8)[:, None]
+        loss = nn.functional.binary_cross_entropy_with_logits(score, real)
+        self.own.zero_grad()
+        loss.backward()
+        self.own.step()
+
+
 def change(tensor):
     tensor.view(-1)[0] += 1e-6
 
@@ -157,7 +202,8 @@ def record(folder, kind, edit):
 
 
 def record_each(folder, trainings):
-    """Each in a process of its own, forked off here, where what an optimizer imports when it is made is imported too."""
+    """Each in a process of its own, forked off here, where what an optimizer imports when it is made is imported
+    too."""
     import torch._dynamo  # noqa: F401
 
     processes = multiprocessing.get_context("fork")

@@ -44,11 +44,19 @@ ONE_A_LANE = {edit: found for edit, found in EDITS.items()
 LBFGS = ONE_A_LANE | {"backward": (STEP, "loss", "forward")}
 # A step within a step: the base's is wrapped as well.
 IN_A_SUBCLASS = {edit: EDITS[edit] for edit in ("weight between steps", "update", "state of the optimizer")}
+IN_THE_UPDATE = {edit: EDITS[edit] for edit in ("permuted labels", "rate", "forward", "backward", "update")}
+# The classifier's are the odd steps.
+GAN = IN_THE_UPDATE | {"rate": (1, "hyper", "hyper"), "the judge's rate": (0, "hyper", "hyper")}
+# What is clipped depends on gradients: an edit of the passes before shows where it was made all the same.
+AMP = IN_THE_UPDATE | {"clipping": (STEP, "hyper", "hyper"), "scale": (0, "hyper", "hyper")}
 KINDS = {
     "optimizer": WITH_ADAM,
     "two optimizers": IN_A_SUBCLASS,
     "closure": ONE_A_LANE,
     "lbfgs": LBFGS,
+    "gan": GAN,
+    "amp": AMP,
+    "compiled": {edit: EDITS[edit] for edit in ("rate", "forward", "backward")},
     "by hand": BY_HAND,
 }
 REPLAYED = {
@@ -76,10 +84,10 @@ class Edits(RecordingTest):
     def record_kind(self, kind):
         self.record("run", *python(SCRIPT, kind), options=ANCHORS)
 
-    def check_replays(self, kind):
+    def check_replays(self, kind, run="run"):
         compared = [edit for edit, (_, lane, _) in KINDS[kind].items() if lane != "state"]  # that is read where an anchor is cut
         edits = compared if FULL else REPLAYED[kind]
-        verdicts = at_once(*(lambda edit=edit: self.replay("run", "--", *python(SCRIPT, kind, edit)) for edit in edits))
+        verdicts = at_once(*(lambda edit=edit: self.replay(run, "--", *python(SCRIPT, kind, edit)) for edit in edits))
         for edit, verdict in zip(edits, verdicts):
             with self.subTest(edit):
                 self.assert_named(edit, KINDS[kind][edit], verdict, verdict["evidence"])
@@ -99,9 +107,10 @@ class Edits(RecordingTest):
         self.check_replays("closure")
 
     @unittest.skipUnless(FULL, "takes a minute: SAMESTEP_FULL=1 runs it")
-    def test_a_replay_names_it_with_lbfgs(self):
-        self.record_kind("lbfgs")
-        self.check_replays("lbfgs")
+    def test_a_replay_names_it_with_others(self):
+        for kind in ("lbfgs", "gan", "amp"):
+            self.record(kind, *python(SCRIPT, kind), options=ANCHORS)
+            self.check_replays(kind, kind)
 
     def test_a_replay_names_it_by_hand(self):
         self.record_kind("by hand")

@@ -124,12 +124,41 @@ class Loops(RecordingTest):
         self.recorded(AVERAGED)
         self.assert_same(self.replay("run", "--from", 4, "--jump"), 2)
 
+    def test_what_is_attached_again_steps_once(self):
+        self.recorded(OWN_AGAIN)
+        self.assertEqual(self.inspect("run")["steps"], 6)
+        self.assert_same(self.replay("run", "--from", 2), 4)
+
     def test_what_cannot_be_kept_ends_the_recording_and_not_the_training(self):
         script = self.folder / "script.py"
         script.write_text(LOOP.replace("counter = 0\n", "counter = 0\nsamestep.state('odd', lambda: {'f': print}, print)\n"))
         done = call(SAMESTEP, "record", "--", *python(script), cwd=self.folder)
         self.assertEqual(done.stdout, "6\n")
         self.assertIn('state "odd": cannot keep a builtin_function_or_method', done.stderr)
+
+
+OWN_AGAIN = """
+import samestep, torch
+
+class Own:
+    def __init__(self, parameters): self.param_groups = [{"params": list(parameters), "lr": 0.1}]
+    def step(self):
+        with torch.no_grad():
+            for parameter in self.param_groups[0]["params"]: parameter -= 0.1 * parameter.grad
+
+torch.manual_seed(0)
+model = torch.nn.Linear(3, 1)
+optimizer = Own(model.parameters())
+for cell in range(3):
+    samestep.attach(model, optimizer)
+    samestep.state("optimizer", schedule := getattr(optimizer, "schedule", None) or torch.nn.Linear(1, 1))
+    optimizer.schedule = schedule
+    for _ in range(2):
+        with samestep.step(batch=torch.ones(1)):
+            model.zero_grad()
+            model(torch.randn(8, 3)).square().mean().backward()
+            optimizer.step()
+"""
 
 
 class Off(RecordingTest):
@@ -150,9 +179,10 @@ class Off(RecordingTest):
             "samestep.attach(3, optimizer)": ("TypeError", "torch.nn.Module", "int"),
             "samestep.attach(model, 'sgd')": ("TypeError", "step()", "str"),
             f"samestep.step(optimizer={sgd})": ("ValueError", "attach()"),
-            f"samestep.attach(model, {sgd}), samestep.step()": ("ValueError", "several optimizers"),
+            f"samestep.attach(other, {sgd}), samestep.step()": ("ValueError", "several optimizers"),
         }
         done = self.run_plainly(LOOP + f"""
+other = torch.nn.Linear(1, 1)
 with samestep.step(batch=loss) as s: s.loss(loss); s.hyper('a', 1); s.gradients()
 import sys; print('samestep._hooks' in sys.modules)
 for misuse in {list(misuses)}:
@@ -167,6 +197,32 @@ for misuse in {list(misuses)}:
         for line, words in zip(told, misuses.values()):
             for word in words:
                 self.assertIn(word, line)
+
+    def test_a_notebooks_cell_that_is_run_again(self):
+        done = self.run_plainly("""
+            import sys, types, samestep, torch
+            shell = types.SimpleNamespace(execution_count=0)
+            sys.modules["IPython"] = types.ModuleType("IPython")
+            sys.modules["IPython"].get_ipython = lambda: shell
+
+            def cell(note):
+                global model, optimizer
+                shell.execution_count += 1
+                model = torch.nn.Linear(3, 1)
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+                samestep.attach(model, optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 2))
+                samestep.state("note", lambda: note, print)
+                with samestep.step():
+                    pass
+
+            cell(1)
+            cell(2)
+            from samestep import _kept
+            print(_kept._values["note"].get(), _kept._values["scheduler"].of.optimizer is optimizer)
+            try: samestep.state("note", lambda: 3, print)
+            except ValueError as error: print(error)
+        """)
+        self.assertEqual(done.stdout, '2 True\nsamestep.state("note"): this name is taken\n')
 
     def test_values_come_back_as_what_they_were(self):
         told = self.run_plainly("""

@@ -1,5 +1,6 @@
 """Programs that do what most do not: recorded as they are, harmed in nothing, and what differs in them named rightly."""
 import pathlib
+import sysconfig
 import unittest
 
 from recording import HERE, PACKAGE, SAMESTEP, RecordingTest, at_once, call, python
@@ -16,6 +17,11 @@ for _ in range(3):
     loss.backward()
     optimizer.step()
 """
+
+
+def site_of(base):
+    """Where pip installs for the user whose PYTHONUSERBASE that is."""
+    return sysconfig.get_path("purelib", sysconfig.get_preferred_scheme("user"), {"userbase": str(base)})
 
 
 class Odd(RecordingTest):
@@ -66,6 +72,26 @@ class Odd(RecordingTest):
             self.assert_same(verdict, 2)
             self.assert_led(verdict)
 
+    def test_when_the_collector_runs_decides_nothing(self):
+        """Numbers of optimizers, what their steps cover, and the state of schedules that are no more."""
+        never, always = (python(ODD / "collected.py", when) for when in ("never", "always"))
+        recorded, _ = at_once(lambda: self.record("never", *never, options=("--anchor-every", 5)),
+                              lambda: self.record("always", *always, options=("--anchor-every", 5)))
+        steps = int(recorded.stdout.split()[-1])
+        verdict = self.diff("never", "always")
+        self.assert_same(verdict, steps)
+        self.assertEqual(verdict["lanes"]["state"], "equal")
+        self.assert_same(self.replay("never", "--", *always), steps)
+
+    def test_more_optimizers_than_a_recording_tells_apart(self):
+        program = python(ODD / "collected.py", "never", "70")
+        plain, recorded = at_once(lambda: self.plain(*program),
+                                  lambda: call(SAMESTEP, "record", "--run", self.folder / "run", "--", *program, cwd=self.folder))
+        self.assertEqual(recorded.stdout, plain.stdout)
+        (told,) = [event for event in self.inspect("run")["events"] if event["kind"] == "gave_up"]
+        self.assertIn("more than 64 optimizers", told["text"])
+        self.assertIn("more than 64 optimizers", recorded.stderr)
+
     def test_a_recording_that_begins_late(self):
         program = python(ODD / "recorded_late.py", self.folder / "run", "--anchor-every", "2")
         done = self.plain(*program, SAMESTEP_PROGRAM=SAMESTEP)
@@ -96,6 +122,21 @@ class Odd(RecordingTest):
         self.plain(*python(ODD / "recorded_twice.py", self.folder / "first", self.folder / "second"), SAMESTEP_PROGRAM=SAMESTEP)
         self.assert_same(self.diff("first", "second"), 4)
 
+    def test_a_second_recording_of_what_was_made_before_it(self):
+        words = {"": (self.folder / "first", self.folder / "second"),
+                 "collected": (self.folder / "first-collected", self.folder / "second-collected", "collected")}
+        programs = [python(ODD / "recorded_again.py", *more) for more in words.values()]
+        at_once(*(lambda program=program: self.plain(*program, SAMESTEP_PROGRAM=SAMESTEP) for program in programs))
+        for run, steps in (("first", 4), ("second", 6)):
+            verdict = self.diff(run, f"{run}-collected")
+            self.assert_same(verdict, steps)
+            self.assertEqual(verdict["lanes"]["state"], "equal")
+        for log in (self.folder / "second").glob("*.h5"):
+            self.assertNotIn(b"StepLR.2", log.read_bytes())  # those of the first recording's cell are no more
+        verdict = self.replay("second")  # from the second call of record()
+        self.assert_same(verdict, 6)
+        self.assertEqual(verdict["lanes"]["state"], "equal")
+
     def test_threads_that_begin_at_once(self):
         recorded = self.record("run", *python(ODD / "threads_at_once.py"))
         self.assertEqual(recorded.stdout, "done\n")
@@ -113,6 +154,15 @@ class Odd(RecordingTest):
                                         for edit in ("permuted labels", "other evaluation")))
         self.assertEqual((permuted["verdict"], permuted["step"], permuted["lane"]), ("diverged", 0, "batch"))
         self.assert_same(evaluated, 8)
+
+    def test_nested_and_sparse_batches_and_weights_that_are_swapped(self):
+        program = python(ODD / "ragged.py")
+        self.check_from_start_and_middle("ragged.py")
+        verdict = self.replay("run", "--from", 6)
+        self.assert_led(verdict)
+        self.assertNotIn("not restored", " ".join(verdict["evidence"]))
+        for edited in at_once(*(lambda edit=edit: self.replay("run", "--", *program, edit) for edit in ("offsets", "index"))):
+            self.assertEqual((edited["verdict"], edited["step"], edited["lane"]), ("diverged", 5, "batch"), edited["evidence"])
 
     def test_a_step_that_a_fused_optimizer_skips_on_the_way_to_an_anchor(self):
         self.record("run", *python(ODD / "fused_skip.py"), options=("--anchor-every", 2))
@@ -134,6 +184,20 @@ class Odd(RecordingTest):
             script = self.script(f"{name}.py", text)
         self.record("run", *python(script))
         self.assertEqual(self.inspect("run")["steps"], 3)
+
+    def test_the_end_of_the_log_says_that_the_program_raised(self):
+        attached = "import samestep, sys, torch\nrun = samestep.record(sys.argv[1])\n" + TRAINING
+        hook = "import sys\nsys.excepthook = lambda *about: print('mine')\nraise RuntimeError('ends here')\n"
+        programs = {"launched": TRAINING + hook, "attached": attached + hook,
+                    "left": attached + "with run: raise KeyError\n", "closed": attached + "sys.exit(0)\n"}
+        scripts = {name: self.script(f"{name}.py", text) for name, text in programs.items()}
+        jobs = [lambda: self.record("launched", *python(scripts["launched"]), code=1)]
+        jobs += [lambda name=name: self.plain(*python(scripts[name], self.folder / name), code=None, SAMESTEP_PROGRAM=SAMESTEP)
+                 for name in ("attached", "left", "closed")]
+        at_once(*jobs)
+        for name in ("launched", "attached", "left", "closed"):
+            ended = self.inspect(name)["segments"][-1]["ended"]
+            self.assertEqual(ended, "closed" if name == "closed" else "exception", name)
 
     def test_a_notebook_stops_while_its_workers_live(self):
         done = self.plain(*python(ODD / "workers_that_stay.py"), SAMESTEP_PROGRAM=SAMESTEP)
@@ -161,15 +225,19 @@ class Odd(RecordingTest):
         self.assertEqual(drawn.read_text(), "0.13436424411240122", (self.folder / "said").read_text())
 
     def test_keys_that_a_package_makes_are_the_systems(self):
-        packages = self.script("site-packages/keys.py", "import os, secrets\n\n\ndef key():\n"
-                                                        "    return os.urandom(8).hex() + str(secrets.randbits(64))\n").parent
-        script = self.script("train.py", "import keys, os\nprint('key', keys.key())\nprint('own', os.urandom(4).hex())\n" + TRAINING)
-        recorded = self.record("run", *python(script), PYTHONPATH=f"{PACKAGE}:{packages}").stdout.split()
-        self.replay("run", PYTHONPATH=f"{PACKAGE}:{packages}")
+        """The program's own: its script, and a package in a folder that only sounds like installed ones."""
+        draws = "import os, secrets\n\n\ndef key():\n    return os.urandom(8).hex() + str(secrets.randbits(64))\n"
+        folders = [self.script(f"{name}/{module}.py", draws).parent for name, module in
+                   (("site-packages", "installed"), ("my-packages", "mine"), ("to-site-packages", "too"))]
+        users = self.script(pathlib.Path(site_of(self.folder / "user"), "users.py"), draws).parent
+        script = self.script("train.py", "import installed, mine, os, too, users\nprint(installed.key(), users.key(), mine.key(), "
+                                         "too.key(), os.urandom(4).hex())\n" + TRAINING)
+        there = {"PYTHONPATH": ":".join(map(str, (PACKAGE, *folders, users))), "PYTHONUSERBASE": str(self.folder / "user")}
+        recorded = self.record("run", *python(script), **there).stdout.split()
+        self.replay("run", **there)
         (output,) = self.folder.glob("samestep-runs/*/output.txt")
-        replayed = output.read_text().split()
-        self.assertNotEqual(replayed[1], recorded[1])
-        self.assertEqual(replayed[3], recorded[3])
+        equal = [a == b for a, b in zip(recorded, output.read_text().split(), strict=True)]
+        self.assertEqual(equal, [False, False, True, True, True])
 
 
 if __name__ == "__main__":
