@@ -119,10 +119,29 @@ def _folder():
     return os.path.dirname(SOCKET)
 
 
+def _place_among_spawned():
+    """"-1": how many of its parent's children were started before it. Which of several that run side by side asks first
+    is chance, the order in which they were started is the program's."""
+    if "--multiprocessing-fork" not in getattr(sys, "orig_argv", ()):
+        return ""
+    try:
+        tasks = f"/proc/{os.getppid()}/task"
+        children = [child for task in os.listdir(tasks) for child in _words_of(f"{tasks}/{task}/children")]
+    except OSError:
+        return ""
+    return f"-{sum(int(child) < os.getpid() for child in children)}"
+
+
+def _words_of(file):
+    with open(file, encoding="ascii") as text:
+        return text.read().split()
+
+
 def _process_name():
-    """Rank, and how many processes of that rank asked before: the same in a replay as long as those of one rank start one
-    after the other. Neither the script's name nor its arguments: an edited copy must draw what the original drew."""
-    rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
+    """Rank, place among those that multiprocessing spawned, and how many such asked before: the same in a replay as long
+    as those that are alike start one after the other. Neither the script's name nor its arguments: an edited copy must
+    draw what the original drew."""
+    rank = (os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0") + _place_among_spawned()
     number = 0
     while True:
         try:

@@ -22,13 +22,25 @@ def new_recording():
 
 
 def say_hello(recording):
-    """recording.open(), which looks for the socket in the environment, even where the program has cleared that."""
-    now = os.environ.get(_entropy.SOCKET_VARIABLE)
-    os.environ[_entropy.SOCKET_VARIABLE] = _entropy.SOCKET
+    """recording.open(), which looks for the socket in the environment, even where the program has cleared that, and for
+    this process's place among others."""
+    told = {_entropy.SOCKET_VARIABLE: _entropy.SOCKET, **_place()}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
     try:
         return recording.open()
     finally:
-        if now is None:
-            del os.environ[_entropy.SOCKET_VARIABLE]
-        else:
-            os.environ[_entropy.SOCKET_VARIABLE] = now
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _place():
+    """Rank and world size as torch.distributed knows them, of a program that was started without a launcher's
+    variables (torch.multiprocessing.spawn)."""
+    distributed = torch.distributed
+    if not distributed.is_available() or not distributed.is_initialized() or "RANK" in os.environ:
+        return {}
+    return {"RANK": str(distributed.get_rank()), "WORLD_SIZE": str(distributed.get_world_size())}

@@ -63,6 +63,7 @@ def record(run=None, *options):
     run: the run directory (default: as for `samestep record`). options: of `samestep record`, as words. Call it after
     torch was imported, between steps. What must be settled before a program starts (thread counts, hash
     seeds) stays as it is; the manifest says how it is. Under `samestep record` or `samestep replay` that one records.
+    Returns the recording, whose stop() ends it; so does the end of a `with`, or of the process.
     Raises RuntimeError where a recording of this process goes on already, or none can start.
     """
     global _recording, _begun

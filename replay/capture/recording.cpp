@@ -26,6 +26,7 @@ std::unique_ptr<Recording> Recording::open(TrainingProgram program, Loop& loop) 
     if (link == nullptr) return nullptr;
     std::unique_ptr<Recording> recording(new Recording(std::move(program), loop, std::move(link)));
     recording->hello_ = hello;
+    recording->hello_.rank = recording->link_->welcome().rank;
     pins.keep();
     return recording;
   } catch (const std::exception& error) {

@@ -49,14 +49,16 @@ Layout Recording::layout_now(std::vector<Column> optimizer_columns) const {
 void Recording::plan_outcome(Outcome& outcome) {
   outcome.anchor = anchor_due() || cut_.has_value();
   outcome.new_segment = layout_changed_;
-  outcome.optimizer_read = outcome.anchor || outcome.new_segment || in_root(Lane::optimizer, step_number());
+  const bool as_recorded = std::ranges::binary_search(link_->welcome().read_steps, step_number());
+  outcome.optimizer_read =
+      outcome.anchor || outcome.new_segment || as_recorded || in_root(Lane::optimizer, step_number());
   if (outcome.optimizer_read) {
     outcome.optimizer_entries = optimizer_entries(program_.optimizers, parameters_);
     auto columns = columns_of(outcome.optimizer_entries);
     outcome.new_segment |= columns != layout_.of(Lane::optimizer);
     if (outcome.new_segment) layout_ = layout_now(std::move(columns));
   }
-  outcome.state_read = outcome.anchor || outcome.new_segment;
+  outcome.state_read = outcome.anchor || outcome.new_segment || as_recorded;
   layout_changed_ = false;
 }
 

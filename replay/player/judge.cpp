@@ -47,6 +47,15 @@ void say_notices(Verdict& verdict, const Findings& findings) {
   }
 }
 
+// A replay that entered the loop computed other bits at once, on equal inputs: what the loop keeps is not all named.
+void advise_state(Verdict& verdict, const Plan& plan, const Difference& difference) {
+  const bool computed = difference.lane == Lane::loss || difference.lane == Lane::gradients;
+  if (!plan.anchor || plan.fast_forward || difference.step != plan.first_step || !computed) return;
+  say(verdict,
+      "the program was entered at the anchor: does its loop keep a variable, or a generator of its own, that "
+      "session.keep(...), in Python samestep.state(...), does not name?");
+}
+
 // A lane that starts over right at the anchor was not restored by it.
 void advise_keep(Verdict& verdict, const Plan& plan, const Difference& difference) {
   const bool at_once = difference.step == plan.first_step;
@@ -76,10 +85,11 @@ void judge_divergence(Verdict& verdict, const StepSource& recording, const Plan&
   if (difference.step > plan.first_step) verdict.last_same_step = difference.step - 1;
   explain(verdict, difference, {recording, "the recording"}, {pass.findings.steps, "the replay"});
   if (difference.step < plan.from) {
-    say(verdict, fmt::format("it parted in the warm-up, before the asked window: run from the anchor at step {}",
-                             plan.first_step));
+    say(verdict, fmt::format("it parted in the warm-up, before the asked window: run from {}",
+                             plan.anchor ? fmt::format("the anchor at step {}", plan.first_step) : "the start"));
   }
   advise_keep(verdict, plan, difference);
+  advise_state(verdict, plan, difference);
   if (pass.findings.differing > 1) {
     say(verdict, fmt::format("{} of the steps compared differ", pass.findings.differing));
   }

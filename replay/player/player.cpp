@@ -42,6 +42,16 @@ bool pinned(const ReplayOptions& options, Lane lane) {
   return std::ranges::find(options.pins, lane) != options.pins.end();
 }
 
+// There the recording read what stands outside the root: the same is read again, and compared.
+std::vector<std::uint64_t> steps_before_anchors(const RunReader& recording) {
+  std::vector<std::uint64_t> steps;
+  for (const AnchorEntry& anchor : recording.manifest().anchors)
+    if (anchor.rank == recording.rank() && anchor.step > 0) steps.push_back(anchor.step - 1);
+  std::ranges::sort(steps);
+  if (steps.size() > protocol::max_read_steps) steps.resize(protocol::max_read_steps);
+  return steps;
+}
+
 WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump_step, const std::string& suffix) {
   WatchOptions options;
   options.keep_going = stage.options.keep_going;
@@ -52,6 +62,7 @@ WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump
   options.progress = stage.options.progress;
   options.pin_hyper = pinned(stage.options, Lane::hyper);
   options.pin_rng = pinned(stage.options, Lane::rng);
+  options.read_steps = steps_before_anchors(stage.recording);
   return options;
 }
 
@@ -130,7 +141,12 @@ std::optional<Plan> plan_after(const Stage& stage, std::uint64_t step) {
 // Equal code on equal inputs gave the same bits twice, and other bits than recorded: was it the recorded step alone?
 void probe_after(Verdict& verdict, const Stage& stage, const std::vector<EnvironmentDifference>& differences) {
   if (verdict.outcome != Outcome::diverged || !verdict.lane || !is_computed(*verdict.lane)) return;
-  if (!differences.empty() || verdict.cause == Cause::structure || stage.answer.asked_to_stop != 0) return;
+  // What reads a variable of which the name alone is known, nobody knows.
+  const auto is_known = [](const EnvironmentDifference& found) {
+    return found.kind != EnvironmentDifference::Kind::set;
+  };
+  if (std::ranges::any_of(differences, is_known)) return;
+  if (verdict.cause == Cause::structure || stage.answer.asked_to_stop != 0) return;
   const auto after = plan_after(stage, *verdict.step);
   if (after && is_still_named(stage.recording, *after->anchor)) {
     const HeldAnchor held = hold_anchor(stage.recording, *after->anchor);
@@ -139,9 +155,10 @@ void probe_after(Verdict& verdict, const Stage& stage, const std::vector<Environ
     const Pass pass = run_pass(stage, *after, &held, watch_options(stage, std::nullopt, "-after"));
     if (judge(stage.recording, *after, pass).outcome == Outcome::same) return call_one_off(verdict, *after);
   }
-  verdict.limits.push_back(
-      "that the recorded step was right: nothing recorded around the run has changed, so a fault of "
-      "the recording machine at this step looks the same");
+  if (differences.empty())
+    verdict.limits.push_back(
+        "that the recorded step was right: nothing recorded around the run has changed, so a fault of "
+        "the recording machine at this step looks the same");
 }
 
 void say(Verdict& verdict, std::string sentence) {
@@ -267,6 +284,20 @@ void compute_what_is_kept(Plan& plan, const ReplayOptions& options, bool in_a_vi
       "all is computed from the start: brought to an anchor without computing, a script writes files of no content";
 }
 
+// What was given can be the very thing that parts.
+void tell_of_pins(Verdict& verdict, const Stage& stage, const Plan& plan) {
+  if (!pinned(stage.options, Lane::rng)) return;
+  if (!plan.anchor)
+    say(verdict,
+        "--pin rng was of no use: all is computed from the start, and the generators of an anchor are put in at one");
+  else if (verdict.outcome == Outcome::diverged)
+    say(verdict,
+        fmt::format(
+            "--pin rng put the generators of the anchor back at the first forward pass of step {}: what the program "
+            "draws between the anchor and that (a loader's order) is drawn twice, and can differ by that alone",
+            plan.first_step));
+}
+
 // Nothing is called on one replay.
 void leave_unconfirmed(Verdict& verdict) {
   verdict.outcome = Outcome::incomparable;
@@ -321,6 +352,7 @@ void play(const Stage& stage, const Plan& plan) {
     say(verdict, fmt::format("the program failed, and the disk of {} is full: make room and replay again",
                              stage.answer.full_disk.string()));
   for (std::string& sentence : other_seeds(stage.command.seeds, first.seeds)) say(verdict, std::move(sentence));
+  tell_of_pins(verdict, stage, plan);
   if (first.findings.difference && stage.answer.asked_to_stop == 0) replay_again(verdict, stage, plan, first);
   if (first.findings.difference && stage.answer.asked_to_stop != 0) leave_unconfirmed(verdict);
   if (first.findings.connected) weigh(verdict, stage, plan, present, first.findings);

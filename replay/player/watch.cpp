@@ -41,11 +41,24 @@ Watch::Watch(const StepSource& recording, const Plan& plan, Descriptor anchor, W
       findings_(ReplayedSteps(plan.first_step, chain_before(recording, plan.first_step))),
       forward_next_(plan.session_first_step) {}
 
+// As a recording names processes that call themselves by one rank.
+std::uint32_t Watch::free_rank(std::uint32_t asked) const {
+  const auto is_taken = [&](std::uint32_t rank) {
+    return std::ranges::any_of(ranks_, [&](const auto& client) { return client.second == rank; });
+  };
+  while (is_taken(asked)) ++asked;
+  return asked;
+}
+
 // The first session of the rank is followed. Others (another rank, a second session) train on unwatched.
 Greeting Watch::on_hello(const Client& client) {
   Greeting greeting;
-  if (followed_ || client.hello.rank != options_.rank) return greeting;
+  const std::uint32_t rank = free_rank(client.hello.rank);
+  ranks_[client.number] = rank;
+  if (followed_ || rank != options_.rank) return greeting;
   followed_ = client.number;
+  greeting.welcome.rank = rank;
+  greeting.welcome.read_steps = options_.read_steps;
   findings_.connected = true;
   findings_.environment = client.hello.environment;
   findings_.files = client.hello.files;
@@ -202,6 +215,7 @@ std::string Watch::saved_ending(const ClientEnd& end) const {
 }
 
 void Watch::on_end(const Client& client, const ClientEnd& end) {
+  ranks_.erase(client.number);
   if (client.number != followed_) return;
   findings_.end = end;
   if (options_.saved != nullptr) options_.saved->end(saved_ending(end));

@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct WatchOptions {
   SavedRun* saved = nullptr;  // where every step is written as well; not owned
   std::uint32_t rank = 0;
   bool pin_hyper = false, pin_rng = false;  // the program is given these lanes
+  std::vector<std::uint64_t> read_steps;    // see protocol::Welcome
 };
 
 // What one replay found.
@@ -78,13 +80,15 @@ class Watch : public Sink {
   std::optional<Difference> compare_with_recording(const StepRecord& mine);
   void count(std::uint64_t step, bool differs);
   [[nodiscard]] std::string saved_ending(const ClientEnd& end) const;
+  [[nodiscard]] std::uint32_t free_rank(std::uint32_t asked) const;
 
   const StepSource& recording_;
   const Plan& plan_;
   Descriptor anchor_;
   WatchOptions options_;
   Findings findings_;
-  std::optional<std::uint64_t> followed_;  // number of the client that is compared
+  std::optional<std::uint64_t> followed_;         // number of the client that is compared
+  std::map<std::uint64_t, std::uint32_t> ranks_;  // of the clients that are connected
   std::shared_ptr<const Layout> layout_;
   std::uint64_t forward_next_ = 0;  // the step that a fast-forwarding program sends next
   bool chains_agree_ = true;        // up to the step before

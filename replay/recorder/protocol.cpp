@@ -167,6 +167,7 @@ Hello decode_hello(std::string_view json) {
 std::string encode(const Welcome& message) {
   Json json{{"mode", mode_names[static_cast<std::size_t>(message.mode)]},
             {"refusal", message.refusal},
+            {"rank", message.rank},
             {"ask_start", message.ask_start},
             {"first_step", message.first_step},
             {"from", message.from},
@@ -176,6 +177,7 @@ std::string encode(const Welcome& message) {
             {"host_reads", message.host_reads},
             {"jump", message.jump},
             {"pin_rng", message.pin_rng},
+            {"read_steps", message.read_steps},
             {"anchor_every", message.anchor_every},
             {"lockstep", message.lockstep}};
   if (message.dump_step) json["dump_step"] = *message.dump_step;
@@ -188,6 +190,7 @@ Welcome decode_welcome(std::string_view json) {
   Welcome message;
   message.mode = static_cast<Mode>(fields.choice("mode", mode_names));
   message.refusal = fields.string("refusal");
+  message.rank = static_cast<std::uint32_t>(fields.number("rank"));
   message.ask_start = fields.flag("ask_start");
   message.first_step = fields.number("first_step");
   message.from = fields.number("from");
@@ -197,6 +200,7 @@ Welcome decode_welcome(std::string_view json) {
   message.host_reads = fields.numbers("host_reads", max_host_reads);
   message.jump = fields.flag("jump");
   message.pin_rng = fields.flag("pin_rng");
+  message.read_steps = fields.numbers("read_steps", max_read_steps);
   if (fields.has("hyper")) message.hyper = fields.hyper_values("hyper");
   message.anchor_every = fields.number("anchor_every");
   message.lockstep = fields.flag("lockstep");

@@ -77,9 +77,12 @@ enum class Mode : std::uint8_t { off, record, replay };
 // The lane `hyper` of a recorded step, by the columns' names.
 using HyperValues = std::map<std::string, double>;
 
+inline constexpr std::size_t max_read_steps = 10'000;
+
 struct Welcome {
   Mode mode = Mode::off;
   std::string refusal;             // mode off: why, in one line, where the program should say so; else empty
+  std::uint32_t rank = 0;          // the one that this session goes by: that of its hello, or the next free one
   bool ask_start = false;          // send Start with the first step's weights_in and wait for begin
   std::uint64_t first_step = 0;    // number of the first step to run
   std::uint64_t from = 0, to = 0;  // replay: steps from <= t < to are asked for; first_step = the anchor's S
@@ -88,9 +91,11 @@ struct Welcome {
   // first_step without computing (fast-forward), and `host_reads` are what it read out of tensors in that step.
   std::uint64_t session_first_step = 0;
   std::vector<std::uint64_t> host_reads;
-  bool jump = false;                       // to a program that could do either: jump
-  bool pin_rng = false;                    // at the first F put in the generators' states of the anchor once more
-  std::optional<HyperValues> hyper;        // pinned: what the first step's options are to be
+  bool jump = false;                 // to a program that could do either: jump
+  bool pin_rng = false;              // at the first F put in the generators' states of the anchor once more
+  std::optional<HyperValues> hyper;  // pinned: what the first step's options are to be
+  // replay: steps at whose O the recording read all that an anchor holds; in order. At most max_read_steps.
+  std::vector<std::uint64_t> read_steps;
   std::uint64_t anchor_every = 0;          // record: cut an anchor at S divisible by this; 0: only when an ack asks
   std::optional<std::uint64_t> dump_step;  // replay: keep this step's tensors (weights_in too) and send them at O
   bool lockstep = false;                   // wait for each step's ack

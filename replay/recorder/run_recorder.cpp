@@ -333,6 +333,7 @@ Greeting RunRecorder::on_hello(const Client& client) {
   state.anchors.begin(rank);
   greeting.welcome.mode = protocol::Mode::record;
   if (state.options.stop_after != 0) ask_to_stop(greeting.welcome, state.options.stop_after);
+  greeting.welcome.rank = rank;
   greeting.welcome.first_step = rank_state.end_step;
   greeting.welcome.ask_start = rank_state.end_step > 0 || state.options.go_on;
   greeting.welcome.anchor_every = state.options.anchor_every;

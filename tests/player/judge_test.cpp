@@ -214,5 +214,23 @@ TEST(Watch, FollowsOneSessionOnly) {
   EXPECT_EQ(watch.on_hello(second).welcome.mode, protocol::Mode::off);
 }
 
+// As a recording numbers those that call themselves by one rank.
+TEST(Watch, FollowsTheNextFreeRankOfTwoThatSayTheSame) {
+  const MemoryRun recording(40);
+  const Plan plan = plan_from(20, 20, 30);
+  WatchOptions options;
+  options.rank = 1;
+  Watch watch(recording, plan, Descriptor(), options);
+  Client first, second, third;
+  second.number = 1;
+  third.number = 2;
+  EXPECT_EQ(watch.on_hello(first).welcome.mode, protocol::Mode::off);
+  watch.on_end(first, {});
+  EXPECT_EQ(watch.on_hello(second).welcome.mode, protocol::Mode::off) << "the first has gone: it is rank 0 again";
+  const protocol::Welcome welcome = watch.on_hello(third).welcome;
+  EXPECT_EQ(welcome.mode, protocol::Mode::replay);
+  EXPECT_EQ(welcome.rank, 1U);
+}
+
 }  // namespace
 }  // namespace samestep

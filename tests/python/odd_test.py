@@ -143,6 +143,15 @@ class Odd(RecordingTest):
         about = self.inspect("run")
         self.assertEqual((about["steps"], [event["kind"] for event in about["events"]]), (6, ["other_thread"]))
 
+    def test_processes_side_by_side(self):
+        """Each has a rank, an anchor and seeds of its own; those of a process group the rank that it gives them."""
+        program = python(ODD / "side_by_side.py")
+        at_once(lambda: self.record("alone", *program, options=("--anchor-every", 4)),
+                lambda: self.record("group", *program, "group", options=("--anchor-every", 4)))
+        self.assert_same(self.diff("alone", "alone"), 8)
+        for verdict in at_once(*(lambda rank=rank: self.replay("group", "--rank", rank) for rank in (0, 1))):
+            self.assert_same(verdict, 8)
+
     def test_training_in_a_thread(self):
         self.check_from_start_and_middle("in_a_thread.py")
 

@@ -190,6 +190,8 @@ TEST(Message, SurvivesTheJourney) {
   EXPECT_EQ(told.files, hello.files);
 
   Welcome welcome;
+  welcome.rank = 3;
+  welcome.read_steps = {4, 9};
   welcome.mode = Mode::replay;
   welcome.from = 120;
   welcome.to = ~std::uint64_t{0};
@@ -200,6 +202,8 @@ TEST(Message, SurvivesTheJourney) {
   welcome.jump = welcome.pin_rng = true;
   welcome.hyper = {{"0.group0.lr", 0.1}, {"scale", std::numeric_limits<double>::infinity()}};
   const Welcome heard = decode_welcome(encode(welcome));
+  EXPECT_EQ(heard.rank, 3U);
+  EXPECT_THAT(heard.read_steps, ::testing::ElementsAre(4, 9));
   EXPECT_EQ(heard.mode, Mode::replay);
   EXPECT_EQ(heard.to, ~std::uint64_t{0});
   EXPECT_TRUE(heard.has_anchor);
