@@ -75,9 +75,15 @@ void leave_out_the_checkout(std::vector<EnvironmentDifference>& differences, con
   const fs::path& root = stage.repository->root();
   std::set<fs::path> tracked;
   for (const std::string& file : stage.repository->tracked(stage.commit)) tracked.insert(root / file);
+  // A submodule is tracked as a folder.
+  const auto is_tracked = [&](fs::path file) {
+    for (; is_in(file, root) && file != root; file = file.parent_path())
+      if (tracked.contains(file)) return true;
+    return false;
+  };
   const auto is_the_revisions = [&](const std::string& path) {
     const fs::path file = fs::path(path).lexically_normal();
-    return !path.empty() && (tracked.contains(file) || (!stage.options.build.empty() && is_in(file, root)));
+    return !path.empty() && (is_tracked(file) || (!stage.options.build.empty() && is_in(file, root)));
   };
   std::erase_if(differences, [&](const EnvironmentDifference& difference) {
     if (difference.kind == EnvironmentDifference::Kind::file)
@@ -224,8 +230,9 @@ ChangedAround look_around(const EnvironmentBisectOptions& options) {
   around.step = replayed.verdict.step;
   around.next = next_command(options);
   leave_out_the_checkout(replayed.differences, stage);
-  for (const auto kind : {EnvironmentDifference::Kind::file, EnvironmentDifference::Kind::setting,
-                          EnvironmentDifference::Kind::loaded, EnvironmentDifference::Kind::told})
+  for (const auto kind :
+       {EnvironmentDifference::Kind::file, EnvironmentDifference::Kind::setting, EnvironmentDifference::Kind::loaded,
+        EnvironmentDifference::Kind::set, EnvironmentDifference::Kind::told})
     for (const EnvironmentDifference& difference : replayed.differences)
       if (difference.kind == kind) around.differences.push_back(describe(difference));
   for (const EnvironmentItem& item : variables.items)

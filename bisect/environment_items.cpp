@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <map>
 #include <set>
 
 #include "replay/recorder/pins.h"
 #include "replay/run/format.h"
+#include "replay/run/passing_variables.h"
 #include "replay/run/steering.h"
 #include "replay/view/places.h"
 
@@ -89,6 +91,29 @@ void add_variable(EnvironmentItems& items, const std::string& name, const Variab
     items.items.push_back(std::move(item));
   else
     items.kept.push_back({fmt::format("{}: {} against {}", name, item.recorded, item.other), why});
+}
+
+json names_in(const json& what) {
+  return lists_variables(what) ? what["environment"].value("names", json()) : json();
+}
+
+// Of most variables a manifest has the name alone: one that is not among them was not set. `now`: made by
+// variables_now().
+void add_new_variables(EnvironmentItems& items, const json& recorded, const json& now) {
+  const json before = names_in(recorded), here = names_in(now);
+  if (!before.is_array() || !here.is_array()) return;
+  for (const json& each : here) {
+    const std::string name = each.get<std::string>();
+    const bool own = begins_with_any(name, std::array{"SAMESTEP_", "GIT_"}) || begins_with_any(name, loading);
+    const char* value = std::getenv(name.c_str());
+    if (own || is_passing(name) || value == nullptr || std::ranges::find(before, each) != before.end()) continue;
+    EnvironmentItem item;
+    item.name = item.variable = name;
+    item.recorded = unset;
+    item.other = "set";
+    item.other_value = value;
+    items.items.push_back(std::move(item));
+  }
 }
 
 // --- Files ------------------------------------------------------------------------------------------------------
@@ -217,6 +242,7 @@ std::string why_kept(const EnvironmentDifference& difference) {
   if (begins_with_any(difference.item, loading))
     return "it says what code is loaded from where, and is never taken from a run";
   if (difference.kind == EnvironmentDifference::Kind::loaded) return "it follows from other code, or brings it";
+  if (difference.kind == EnvironmentDifference::Kind::set) return "a run keeps the names of such variables, no values";
   return "it is no item of the environment";
 }
 
@@ -247,6 +273,7 @@ EnvironmentItems variable_items(const json& recorded, const json& other, bool no
   };
   for (const std::string& name : names)
     if (is_known(recorded, a, name) && is_known(other, b, name)) add_variable(items, name, a, b, now, own);
+  if (now) add_new_variables(items, recorded, other);
   return items;
 }
 

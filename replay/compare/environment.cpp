@@ -13,6 +13,7 @@
 #include "replay/compare/loaded_code.h"
 #include "replay/run/format.h"
 #include "replay/run/own_library.h"
+#include "replay/run/passing_variables.h"
 #include "replay/run/strict_json.h"
 
 namespace samestep {
@@ -59,10 +60,19 @@ void add_file(Values& files, const std::string& path, const nlohmann::json& entr
   if (bytes.is_string()) files[path] = bytes.get<std::string>();
 }
 
-// Preloaded by the recorder where it is asked to watch files, and by replays: no change of the user's.
-bool is_samesteps_own(const nlohmann::json& entry) {
+std::string library_name(const nlohmann::json& entry) {
   const nlohmann::json& path = field(entry, "path");
-  return field(entry, "role") == "library" && path.is_string() && base(path.get<std::string>()) == files_library;
+  return field(entry, "role") == "library" && path.is_string() ? base(path.get<std::string>()) : "";
+}
+
+bool is_of_the_package(const std::string& library) {
+  return std::ranges::find(package_libraries, library) != package_libraries.end();
+}
+
+// No change of the user's.
+bool is_samesteps_own(const nlohmann::json& entry) {
+  const std::string name = library_name(entry);
+  return name == files_library || is_of_the_package(name);
 }
 
 // Both forms that lists of files take: [{"path", "digest", ...}] and {path: digest or {"digest", ...}}. Not those that
@@ -218,11 +228,41 @@ Values told_of(const nlohmann::json& what) {
   if (field(revision, "diff").is_string()) {
     values["uncommitted changes"] = digest(field(revision, "diff").get<std::string>()).hex().substr(0, 12);
   }
+  const nlohmann::json& files = field(what, "files");
+  if (files.is_array())
+    for (const auto& entry : files)
+      if (is_of_the_package(library_name(entry)) && field(entry, "digest").is_string())
+        values["build of " + library_name(entry)] = field(entry, "digest").get<std::string>().substr(0, 12);
   for (const char* name : {"LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH"}) {
     const nlohmann::json& kept = field(field(what, "environment"), "values");
     if (kept.is_object()) values[name] = field(kept, name).is_string() ? kept[name].get<std::string>() : none;
   }
   return values;
+}
+
+// git tells the programs that it starts where they are.
+bool is_of_the_users(const std::string& variable) {
+  return !is_passing(variable) && !variable.starts_with("SAMESTEP_") && !variable.starts_with("GIT_");
+}
+
+// Those whose values are kept are compared elsewhere; of the others the names alone are known.
+std::set<std::string> variables_of(const nlohmann::json& what) {
+  std::set<std::string> names;
+  for (const auto& name : field(field(what, "environment"), "names"))
+    if (name.is_string() && is_of_the_users(name.get<std::string>())) names.insert(name);
+  return names;
+}
+
+void compare_variables(std::vector<EnvironmentDifference>& found, const nlohmann::json& a, const nlohmann::json& b) {
+  constexpr std::size_t most_named = 20;  // on another machine most are others
+  const auto known = [](const nlohmann::json& what) { return field(field(what, "environment"), "names").is_array(); };
+  if (!known(a) || !known(b)) return;
+  const std::set<std::string> in_a = variables_of(a), in_b = variables_of(b);
+  std::vector<std::string> apart;
+  std::ranges::set_symmetric_difference(in_a, in_b, std::back_inserter(apart));
+  if (apart.size() > most_named) return;
+  for (const std::string& name : apart)
+    found.push_back({Kind::set, name, in_a.contains(name) ? "set" : none, in_b.contains(name) ? "set" : none});
 }
 
 std::vector<std::string> described(const std::vector<EnvironmentDifference>& differences, Kind kind) {
@@ -252,6 +292,9 @@ void weigh_divergence(Verdict& verdict, const std::vector<std::string>& settings
 std::string describe(const EnvironmentDifference& difference) {
   if (difference.kind == Kind::loaded)
     return fmt::format("{} was loaded in the {} only", difference.item, difference.b == none ? "first" : "second");
+  if (difference.kind == Kind::set)
+    return fmt::format("the variable {} was set in the {} only", difference.item,
+                       difference.b == none ? "first" : "second");
   if (difference.kind != Kind::file) {
     return fmt::format("{}: {} against {}", difference.item, difference.a, difference.b);
   }
@@ -294,6 +337,7 @@ std::vector<EnvironmentDifference> environment_differences(const Surroundings& a
   add_differences(found, code_differences(a.what, b.what));
   compare_reads(found, files_of(field(field(a.what, "reads"), "files"), renewed),
                 files_of(field(field(b.what, "reads"), "files"), renewed));
+  compare_variables(found, a.what, b.what);
   compare_values(found, Kind::told, told_of(a.what), told_of(b.what), false);
   return found;
 }
@@ -335,7 +379,8 @@ void weigh_environment(Verdict& verdict, const std::vector<EnvironmentDifference
   if (verdict.outcome != Outcome::diverged) return;
   verdict.suspects.insert(verdict.suspects.end(), files.begin(), files.end());
   verdict.suspects.insert(verdict.suspects.end(), settings.begin(), settings.end());
-  for (std::string& text : described(differences, Kind::loaded)) verdict.suspects.push_back(std::move(text));
+  for (const Kind kind : {Kind::loaded, Kind::set})
+    for (std::string& text : described(differences, kind)) verdict.suspects.push_back(std::move(text));
   for (std::string& text : described(differences, Kind::told)) verdict.suspects.push_back(std::move(text));
   if (verdict.cause != Cause::ended) weigh_divergence(verdict, settings, ignore_environment);
 }

@@ -17,6 +17,7 @@ struct EnvironmentDifference {
     file,     // same path or name, other bytes (code, configuration, data, library): a suspect, excuses nothing
     told,     // told, but neither: the command, the revision
     loaded,   // code that one side alone had loaded: a suspect where they part, else not worth a word
+    set,      // a variable that one side alone had in its environment: so is this
   };
   // A file as one side has it; empty where it has none, and the digest where it is not known whole.
   struct File {

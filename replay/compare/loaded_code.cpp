@@ -12,6 +12,7 @@ using Kind = EnvironmentDifference::Kind;
 using nlohmann::json;
 
 constexpr const char* none = "(none)";
+const std::string own_distribution = "samestep", distribution_item = "distribution ";
 
 const json& field(const json& object, const char* key) {
   static const json nothing;
@@ -57,7 +58,8 @@ std::vector<EnvironmentDifference> version_differences(const json& a, const json
   for (const std::string& name : names) {
     const std::string x = in_a.contains(name) ? in_a.at(name).version : none;
     const std::string y = in_b.contains(name) ? in_b.at(name).version : none;
-    if (x != y) differences.push_back({Kind::setting, "distribution " + name, x, y});
+    const Kind kind = name == own_distribution ? Kind::told : Kind::setting;
+    if (x != y) differences.push_back({kind, distribution_item + name, x, y});
   }
   return differences;
 }
@@ -99,6 +101,10 @@ bool is_codec(const std::string& name, const Module& module, const std::map<std:
   return std::filesystem::path(module.path).parent_path() == std::filesystem::path(package->second.path).parent_path();
 }
 
+bool is_own(const std::string& module) {
+  return module == own_distribution || module.starts_with(own_distribution + ".");
+}
+
 void compare_modules(std::vector<EnvironmentDifference>& found, const json& a, const json& b,
                      const std::set<std::string>& renewed) {
   const auto in_a = modules_of(a), in_b = modules_of(b);
@@ -107,7 +113,7 @@ void compare_modules(std::vector<EnvironmentDifference>& found, const json& a, c
   const auto one_sided = [&](const auto& side, const auto& other, bool is_first) {
     for (const auto& [name, module] : side) {
       if (other.contains(name) || !module.from_start || renewed.contains(module.distribution)) continue;
-      if (is_codec(name, module, side)) continue;
+      if (is_codec(name, module, side) || is_own(name)) continue;
       found.push_back({Kind::loaded, fmt::format("module {} ({})", name, module.path), is_first ? module.path : none,
                        is_first ? none : module.path});
     }
@@ -119,7 +125,7 @@ void compare_modules(std::vector<EnvironmentDifference>& found, const json& a, c
     const std::string& y = other->second.digest;
     if (x.empty() || y.empty() || x == y) continue;
     const std::string now = with_remark(other->second, installed_b), before = with_remark(module, installed_a);
-    found.push_back({Kind::file,
+    found.push_back({is_own(name) ? Kind::told : Kind::file,
                      now == other->second.path ? before : now,
                      x.substr(0, 12),
                      y.substr(0, 12),
@@ -151,10 +157,9 @@ bool is_module(const json& file) {
 }
 
 std::set<std::string> renewed_distributions(const json& a, const json& b) {
-  constexpr std::size_t prefix = sizeof("distribution ") - 1;
   std::set<std::string> names;
   for (const EnvironmentDifference& difference : version_differences(a, b))
-    names.insert(difference.item.substr(prefix));
+    names.insert(difference.item.substr(distribution_item.size()));
   return names;
 }
 

@@ -21,7 +21,7 @@ namespace samestep {
 // `a`, `b`: the manifest's `what` of both. Modules with other bytes (Kind::file), of one side only (Kind::loaded, if
 // they were there at the first training event: what is imported later depends on how far a run came; and not if they
 // are text encodings of Python's own library), versions of distributions (Kind::setting), the revision of the script's
-// own repository (Kind::told).
+// own repository (Kind::told). The package samestep computes nothing of a training: its modules and version are told.
 [[nodiscard]] std::vector<EnvironmentDifference> code_differences(const nlohmann::json& a, const nlohmann::json& b);
 
 }  // namespace samestep

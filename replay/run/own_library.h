@@ -1,9 +1,13 @@
-// The library that the recorder preloads to see which files a program opens: it is mapped where files are watched, and
-// by every replay in a view, and is no part of what was recorded.
+// Samestep's own libraries in a recorded program, by file name. They compute nothing of the training.
 #pragma once
+
+#include <array>
 
 namespace samestep {
 
+// Preloaded to see which files a program opens: mapped where files are watched, and by every replay in a view.
 inline constexpr const char* files_library = "libsamestep_files.so";
+// Of the Python package.
+inline constexpr std::array package_libraries{"libsamestep_python.so", "libsamestep_cuda.so"};
 
 }  // namespace samestep

@@ -48,6 +48,21 @@ TEST(VariableItems, AreThePinsAndWhatElseSteersComputing) {
   EXPECT_EQ(found.items[2].other_value, "1");
 }
 
+// A manifest has its name alone, and not even that where it was not set.
+TEST(VariableItems, AreAlsoThoseThatWereNotSetWhenItWasRecorded) {
+  json now = with(json::object());
+  now["environment"]["names"] = {"HOME", "MY_SCALE", "TERM"};
+  json before = with(json::object());
+  before["environment"]["names"] = {"HOME"};
+  ::setenv("MY_SCALE", "a \"text\"", 1);
+  const EnvironmentItems found = variable_items(before, now, true, true);
+  ::unsetenv("MY_SCALE");
+  ASSERT_THAT(names(found), ElementsAre("MY_SCALE"));
+  EXPECT_EQ(found.items[0].recorded_value, std::nullopt);
+  EXPECT_EQ(found.items[0].other_value, "a \"text\"");
+  EXPECT_THAT(variable_items(with(json::object()), before, false, true).items, IsEmpty());
+}
+
 TEST(VariableItems, AreNeitherTheSecretNorTheJobNorUnknownOnASide) {
   EXPECT_THAT(variable_items(with({{"RANK", "0"}, {"MKL_DEBUG_CPU_TYPE", "5"}}, {{"SAMESTEP_ENTROPY", "ab"}}),
                              {{"pins", json::array({{{"name", "SAMESTEP_ENTROPY"}, {"value", "cd"}}})}}, false, true)

@@ -9,6 +9,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Kind = EnvironmentDifference::Kind;
@@ -97,6 +98,42 @@ TEST(EnvironmentDifferences, SamestepsOwnLibraryIsNone) {
   EXPECT_THAT(environment_differences(one, other), IsEmpty());
   other.what["files"].push_back(library("/a/lib/libother.so", '5'));
   EXPECT_EQ(environment_differences(one, other).size(), 1U);
+}
+
+// It computes nothing of the training: another one excuses nothing, and is no suspect.
+TEST(EnvironmentDifferences, AnotherBuildOfThePackageSamestepIsTold) {
+  Surroundings one = usual(), other = usual();
+  const auto add = [](Surroundings& run, const char* version, char digit) {
+    run.what["distributions"] = json::array({{{"name", "samestep"}, {"version", version}, {"used", true}}});
+    run.what["files"].push_back(
+        {{"path", "/a/libsamestep_python.so"}, {"role", "library"}, {"digest", std::string(64, digit)}});
+  };
+  add(one, "0.1.0", '3');
+  add(other, "0.2.0", '4');
+  const auto found = environment_differences(one, other);
+  EXPECT_THAT(found, ::testing::SizeIs(2));
+  EXPECT_THAT(found, Each(::testing::Field(&EnvironmentDifference::kind, Kind::told)));
+  Verdict verdict = diverged();
+  weigh_environment(verdict, found, false);
+  EXPECT_EQ(verdict.outcome, Outcome::diverged);
+}
+
+// Of most variables a manifest has the names alone.
+TEST(EnvironmentDifferences, AVariableThatOneSideAloneHadIsASuspect) {
+  Surroundings one = usual(), other = usual();
+  one.what["environment"] = {{"values", json::object()}, {"names", {"HOME", "TERM"}}};
+  other.what["environment"] = {{"values", json::object()}, {"names", {"HOME", "MY_SCALE", "GIT_DIR"}}};
+  const auto found = environment_differences(one, other);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(describe(found[0]), "the variable MY_SCALE was set in the second only");
+  Verdict same;
+  same.outcome = Outcome::same;
+  weigh_environment(same, found, false);
+  EXPECT_THAT(same.evidence, IsEmpty());
+  Verdict verdict = diverged();
+  weigh_environment(verdict, found, false);
+  EXPECT_THAT(verdict.suspects, Contains(HasSubstr("MY_SCALE")));
+  EXPECT_EQ(verdict.outcome, Outcome::diverged);
 }
 
 TEST(EnvironmentDifferences, WhatIsMissingIsUnknownNotDifferent) {
