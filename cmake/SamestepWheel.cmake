@@ -1,12 +1,13 @@
 # What the wheel holds (pyproject.toml): component "python", the package; component "wheel", the program, which goes among
-# the scripts of the environment, and the start-up hook, where the program looks for it.
+# the scripts of the environment, and the start-up hook and the library that tells of files, where the program looks.
 add_custom_target(samestep_wheel)
 if(NOT SAMESTEP_PREBUILT)
-  add_dependencies(samestep_wheel samestep samestep_python)
+  add_dependencies(samestep_wheel samestep samestep_files samestep_python)
   if(TARGET samestep_cuda)
     add_dependencies(samestep_wheel samestep_cuda)
   endif()
   install(TARGETS samestep RUNTIME DESTINATION ${SKBUILD_SCRIPTS_DIR} COMPONENT wheel)
+  install(TARGETS samestep_files LIBRARY DESTINATION ${SKBUILD_DATA_DIR}/lib/samestep COMPONENT wheel)
   install(DIRECTORY python/samestep/hook DESTINATION ${SKBUILD_DATA_DIR}/share/samestep COMPONENT wheel
           PATTERN "__pycache__" EXCLUDE)
   return()

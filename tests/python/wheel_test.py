@@ -104,7 +104,7 @@ class Wheel(unittest.TestCase):
     def test_holds_package_program_and_hook(self):
         names = zipfile.ZipFile(self.wheel).namelist()
         for end in ("samestep/__init__.py", "samestep/_built.py", "samestep/libsamestep_python.so", "scripts/samestep",
-                    "data/share/samestep/hook/sitecustomize.py"):
+                    "data/share/samestep/hook/sitecustomize.py", "data/lib/samestep/libsamestep_files.so"):
             self.assertTrue(any(name.endswith(end) for name in names), f"{end} is not among {names}")
         self.assertFalse([name for name in names if "__pycache__" in name or "samestep-train" in name])
 
@@ -113,6 +113,7 @@ class Wheel(unittest.TestCase):
         printed, said, run = self.record()
         self.assertEqual(printed, plain)
         self.assertNotIn("unrecorded", said)
+        self.assertNotIn("is not seen", said)  # which files it reads and writes
         self.assertEqual(self.steps(run), 3)
         verdict = json.loads(self.environment.call("samestep", "replay", run, "--json", cwd=self.folder).stdout)
         self.assertEqual((verdict["verdict"], verdict["steps_compared"]), ("same", 3))
