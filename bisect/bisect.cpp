@@ -1,8 +1,11 @@
 #include "bisect/bisect.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "bisect/dispatcher.h"
 #include "bisect/good_end.h"
@@ -17,6 +20,7 @@
 #include "bisect/transcript.h"
 #include "kernels/digest.h"
 #include "replay/player/command.h"
+#include "replay/recorder/descriptor.h"
 #include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
 #include "replay/run/strict_json.h"
@@ -198,11 +202,21 @@ std::optional<Transcript> take_up(BisectOptions& options) {
   return before;
 }
 
+// Two bisects in one folder would take each other's log away. Where the file system has no locks, nobody can tell.
+Descriptor locked(const fs::path& folder) {
+  Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor && ::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    throw BrokenInput(
+        fmt::format("Another samestep bisect is at work in {}: wait until it has ended, or end it.", folder.string()));
+  return descriptor;
+}
+
 // The log that is gone on with may be the folder's own.
-void take_folder(const BisectOptions& options) {
+Descriptor take_folder(const BisectOptions& options) {
   std::error_code error;
   const bool own = options.resume && fs::equivalent(*options.resume, options.folder / log_name, error);
   if (!own) make_folder(options.folder);
+  return locked(options.folder);
 }
 
 KnownAnswers take_answers(const std::optional<Transcript>& before, const RevisionSearch& search,
@@ -217,12 +231,13 @@ KnownAnswers take_answers(const std::optional<Transcript>& before, const Revisio
 BisectAnswer make_trials(RevisionSearch& search, std::size_t workers, Dispatcher& trials, KnownAnswers& known,
                          RangeWatch& watch, SearchLog& log, const CommitRemark& remark) {
   const TrialRound made = [&](const std::vector<TrialQuestion>& questions, const auto& tell) {
-    log.begin();
+    log.begin([&] { return known.log_left(remark); });
     trials.run(questions, tell);
   };
   BisectAnswer answer = conduct(
       search, workers, watch.watched(known.before(made)), [&](const std::string& lines) { log.add(lines); }, remark);
   log.begin();
+  log.end();
   return answer;
 }
 
@@ -333,7 +348,7 @@ BisectReport bisect(const BisectOptions& given) {
   need_commits(options.paths, repository, wanted, options.replay.say);
   tell_of_filters(repository, options.replay.say);
   auto search = make_search(history, wanted);
-  take_folder(options);
+  const Descriptor lock = take_folder(options);
   const auto executor =
       options.slurm ? slurm_executor(options.slurm_options, options.folder, options.replay.say) : local_executor();
   if (!options.run) options.run = record_reference(options, repository, wanted.good, *executor);

@@ -1,5 +1,6 @@
 // What a CulpritSearch concludes, and how it says so.
 #include <algorithm>
+#include <set>
 
 #include "bisect/culprit_search.h"
 
@@ -84,6 +85,29 @@ void CulpritSearch::name_accused(BisectAnswer& answer, const std::vector<Index>&
   change.proven = answer.conclusion == Conclusion::culprit;
   if (!change.proven) answer.remaining = change.commits;
   answer.accused = std::move(change);
+  tell_why_untried(answer, accused);
+  tell_of_another_change(answer);
+}
+
+// One commit for each reason.
+void CulpritSearch::tell_why_untried(BisectAnswer& answer, const std::vector<Index>& accused) const {
+  constexpr std::size_t most = 3;
+  std::set<std::string> reasons;
+  for (const Index i : accused) {
+    if (!tallies().hopeless(i) || reasons.size() == most) continue;
+    const std::string reason = why_nothing_is_told(tallies().of(i));
+    if (!reason.empty() && reasons.insert(reason).second) answer.evidence.push_back(history().at(i).id + reason);
+  }
+}
+
+// The bad revision parts where the culprit does, unless something else changed training as well.
+void CulpritSearch::tell_of_another_change(BisectAnswer& answer) const {
+  const Tally& bad = tallies().of(bad_);
+  if (answer.conclusion != Conclusion::culprit || bad.divergences.empty()) return;
+  const TrialAnswer& last = bad.divergences.begin()->second;
+  if (last.step == answer.accused->step && last.lane == answer.accused->lane) return;
+  answer.evidence.push_back("the bad revision parts elsewhere" + where(last) +
+                            ": another commit between them changed training too (--all names every change)");
 }
 
 std::vector<std::string> CulpritSearch::assumptions() const {
@@ -114,6 +138,10 @@ BisectAnswer CulpritSearch::answer() const {
   } else {
     answer.evidence = {tell_of(good_), tell_of(bad_)};
   }
+  if (answer.conclusion == Conclusion::end_not_as_claimed && tallies().of(bad_).same > tallies().of(bad_).diverged)
+    answer.evidence.emplace_back(
+        "trials run with the recorded settings: where yours differ from the run by those, --environment looks for "
+        "which");
   if (narrowed_) {
     answer.evidence.emplace_back(
         all_count() ? "behaviour changed more than once between the two revisions: this is the change that the "

@@ -92,6 +92,8 @@ class CulpritSearch : public RevisionSearch {
   [[nodiscard]] std::string tell_of(Index commit) const;
   [[nodiscard]] bool all_count() const;
   void name_accused(BisectAnswer& answer, const std::vector<Index>& accused) const;
+  void tell_why_untried(BisectAnswer& answer, const std::vector<Index>& accused) const;
+  void tell_of_another_change(BisectAnswer& answer) const;
   [[nodiscard]] std::vector<std::string> assumptions() const;
 
   AncestorSums sums_;

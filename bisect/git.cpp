@@ -22,15 +22,11 @@ constexpr std::size_t most_configuration = std::size_t{4} << 20;
 
 // Set whatever the configuration says; git takes the last value of a name, and these come last.
 const std::map<std::string, std::string>& fixed_settings() {
-  static const std::map<std::string, std::string> settings{{"advice.detachedHead", "false"},
-                                                           {"core.alternateRefsCommand", ""},
-                                                           {"core.fsmonitor", "false"},
-                                                           {"core.hooksPath", "/dev/null"},
-                                                           {"core.pager", "cat"},
-                                                           {"core.untrackedCache", "false"},
-                                                           {"i18n.logOutputEncoding", "UTF-8"},
-                                                           {"log.showSignature", "false"},
-                                                           {"submodule.recurse", "false"}};
+  static const std::map<std::string, std::string> settings{
+      {"advice.detachedHead", "false"}, {"advice.graftFileDeprecated", "false"}, {"core.alternateRefsCommand", ""},
+      {"core.fsmonitor", "false"},      {"core.hooksPath", "/dev/null"},         {"core.pager", "cat"},
+      {"core.untrackedCache", "false"}, {"i18n.logOutputEncoding", "UTF-8"},     {"log.showSignature", "false"},
+      {"submodule.recurse", "false"}};
   return settings;
 }
 

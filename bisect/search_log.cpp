@@ -33,26 +33,40 @@ void SearchLog::write(const std::string& text) {
 }
 
 void SearchLog::add(const std::string& lines) {
-  if (out_)
-    write(lines);
-  else
-    held_back_ += lines;
+  text_ += lines;
+  if (!out_) return;
+  if (!has_rest_) return write(lines);
+  const std::string rest = rest_();
+  replace(text_ + rest);
+  has_rest_ = !rest.empty();
 }
 
-void SearchLog::begin() {
+void SearchLog::begin(std::function<std::string()> rest) {
   if (out_) return;
+  rest_ = std::move(rest);
+  const std::string last = rest_();
+  replace(text_ + last);
+  has_rest_ = !last.empty();
+}
+
+void SearchLog::end() {
+  if (has_rest_) replace(text_);
+  has_rest_ = false;
+}
+
+// At once: a kill leaves the one or the other.
+void SearchLog::replace(const std::string& text) {
   std::string temporary = file_.string() + ".XXXXXX";
   out_ = Descriptor(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!out_) fail(file_);
   try {
-    write(held_back_);
+    write(text);
     constexpr mode_t readable = 0644;
     if (::fchmod(out_.get(), readable) != 0 || ::rename(temporary.c_str(), file_.c_str()) != 0) fail(file_);
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;
   }
-  held_back_.clear();
 }
 
 Transcript read_search_log(const std::filesystem::path& file) {

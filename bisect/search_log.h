@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "bisect/transcript.h"
@@ -17,15 +18,22 @@ class SearchLog {
   // Lines with their newlines. Kept before it returns, once begin() was called; until then they are held back, for what
   // a search repeats from an older log stands in that one. Throws BrokenInput where the disk is full.
   void add(const std::string& lines);
-  // Puts what was held back in place of whatever the file held, at once, and writes each line from here on.
-  void begin();
+  // Puts what was held back in place of whatever the file held, at once, and writes each line from here on. `rest`:
+  // lines that stand at the file's end as long as it gives any, for an older log's answers that the search has not come
+  // to yet are in no other file.
+  void begin(std::function<std::string()> rest = [] { return std::string(); });
+  // The search has ended: what it did not come to is left out.
+  void end();
 
   [[nodiscard]] const std::filesystem::path& file() const { return file_; }
 
  private:
   void write(const std::string& text);
+  void replace(const std::string& text);
   std::filesystem::path file_;
-  std::string held_back_;
+  std::string text_;  // all of it but the rest
+  std::function<std::string()> rest_;
+  bool has_rest_ = false;  // in the file
   Descriptor out_;
 };
 

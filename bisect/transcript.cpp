@@ -246,6 +246,13 @@ KnownAnswers::KnownAnswers(const Transcript& transcript, const RevisionSearch& s
   }
 }
 
+std::string KnownAnswers::log_left(const CommitRemark& remark) const {
+  if (answers_.empty()) return "";
+  std::string text = "# not asked for yet, known from an earlier log\n" + std::string(program) + "ask 1\n";
+  for (const auto& [trial, answer] : answers_) text += log_answer({trial.first, trial.second}, answer, remark);
+  return text;
+}
+
 TrialRound KnownAnswers::before(TrialRound next) {
   return [this, next = std::move(next)](const std::vector<TrialQuestion>& questions, const auto& tell) {
     std::vector<TrialQuestion> others;

@@ -76,6 +76,8 @@ class KnownAnswers {
   // Tells what is known, then has `next` run the others of the round. This must outlive it.
   [[nodiscard]] TrialRound before(TrialRound next);
   [[nodiscard]] std::size_t left() const { return answers_.size(); }  // answers that were not asked for yet
+  // These as lines of a log, by commit; empty where there are none.
+  [[nodiscard]] std::string log_left(const CommitRemark& remark = {}) const;
   // How many answers there are of each commit, used or not.
   [[nodiscard]] const std::map<std::string, std::uint32_t>& of_each() const { return of_each_; }
 

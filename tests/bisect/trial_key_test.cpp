@@ -53,7 +53,7 @@ TEST(TheMachineOfATrial, IsItsProcessorAndItsGpus) {
 }
 
 TEST(WordsInJson, AreBytesWithoutLoss) {
-  for (const std::string word : {std::string(), std::string("train.py"), std::string("na\xc3\xafve"),
+  for (const std::string& word : {std::string(), std::string("train.py"), std::string("na\xc3\xafve"),
                                  std::string("\xff\xfe"), std::string("[255,254]")}) {
     const json written = bytes_to_json(word);
     EXPECT_EQ(bytes_from_json(parse_json(json_dump(written), "a test")), word);

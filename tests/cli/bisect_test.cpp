@@ -64,6 +64,46 @@ TEST_F(Bisecting, ALineThatIsTakenOutIsAskedAgainAndNotTakenFromTheCache) {
   EXPECT_EQ(trials_made() - before, 1U);
 }
 
+// What the older log holds is in no other file until the search has come to it.
+TEST_F(Bisecting, AResumeThatIsKilledLosesNoAnswer) {
+  const std::string hold = (folder_ / "hold").string(), wait = "while [ -e " + hold + " ]; do sleep 0.1; done # ";
+  made_.sh("git checkout -q " + commits_.front());
+  for (const char* number : {"1", "2", "3"}) program(wait + number, "");
+  const std::string culprit = program(wait + "4", " --edit gradients:12");
+  (void)bisect("run --good " + commits_.front() + " --bad " + culprit + own_folder());
+  std::vector<std::string> edited = lines();
+  const auto answers = std::ranges::count_if(edited, is_answer);
+  const auto removed = std::ranges::find_if(
+      edited, [&](const std::string& line) { return line.starts_with("samestep bisect diverged " + culprit); });
+  ASSERT_NE(removed, edited.end());
+  edited.erase(removed);
+  rewrite(edited);
+  std::ofstream(hold) << "";
+  const std::string begun =
+      "$(ls " + (folder_ / "bisected/trials").string() + " | wc -l) -gt " + std::to_string(trials_made());
+  EXPECT_EQ(samestep("bisect" + resume() + " & until [ " + begun + " ]; do sleep 0.1; done; kill -9 $!; wait $!; true"),
+            0);
+  fs::remove(hold);
+  EXPECT_EQ(std::ranges::count_if(lines(), is_answer), answers - 1) << testing::text_of(log());
+  EXPECT_EQ(bisect(resume())["culprit"]["commit"], culprit);
+  EXPECT_EQ(std::ranges::count_if(lines(), is_answer), answers) << testing::text_of(log());
+}
+
+TEST_F(Bisecting, TwoInOneFolderAreRefused) {
+  (void)bisect("run " + ends_ + own_folder());
+  const std::string held = "flock -n " + (folder_ / "bisected").string() + " " SAMESTEP_PROGRAM " bisect" + resume();
+  EXPECT_EQ(std::system((held + " 2>" + (folder_ / "errors").string() + " >/dev/null").c_str()) >> 8, 2);
+  EXPECT_THAT(errors(), HasSubstr("Another samestep bisect is at work in "));
+}
+
+TEST_F(Bisecting, AnotherChangeThatTheBadRevisionHasIsSaid) {
+  made_.sh("git checkout -q -b twice " + commits_[4]);
+  const std::string first = program("# 4", " --edit loss:12"), last = program("# 4", " --edit batch:12");
+  const json found = bisect("run --good " + commits_.front() + " --bad " + last);
+  EXPECT_EQ(found["culprit"]["commit"], first);
+  EXPECT_THAT(found["evidence"].dump(), HasSubstr("the bad revision parts elsewhere at step 12, batch"));
+}
+
 TEST_F(Bisecting, ReplaysALogThatLiesElsewhereIntoAFolderOfItsOwn) {
   const json whole = bisect("run " + ends_ + own_folder());
   fs::copy_file(log(), folder_ / "copy.log");
