@@ -48,6 +48,7 @@ class PythonRecording : public torch::CustomClassHolder {
 
   void hand_weights(const Names& parameter_names, const Tensors& parameters, const Names& buffer_names,
                     const Tensors& buffers) {
+    TORCH_CHECK(weights_ != nullptr, "this process is not recorded");
     weights_->hand(named(parameter_names, parameters), named(buffer_names, buffers));
   }
 
@@ -119,7 +120,11 @@ class PythonRecording : public torch::CustomClassHolder {
   std::string open() {
     recording_ = capture::Recording::open(std::move(program_), loop_);
     loop_.recording = recording_.get();
-    if (recording_ == nullptr) return "off";
+    if (recording_ == nullptr) {
+      weights_ = nullptr;  // what they point to has gone
+      optimizers_.clear();
+      return "off";
+    }
     for (auto& [name, value] : kept_) keep(name, value);
     recording_->begin();
     return recording_->replaying() ? "replay" : "record";

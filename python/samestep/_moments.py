@@ -28,6 +28,10 @@ _MOST_LOADERS = 8  # that one step reads from
 _numbers = itertools.count()  # of loaders' iterators
 
 
+class Unrecorded(Exception):
+    """Nothing may be handed to the core any more: what it was handed went with the recording that did not come to be."""
+
+
 class Moments:
     """Everything runs in the thread that trains."""
 
@@ -105,6 +109,8 @@ class Moments:
         try:
             with torch.no_grad():
                 call(*args)
+        except Unrecorded:
+            pass
         except TooMany as error:
             self.give_up(str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the program goes on
@@ -190,7 +196,8 @@ class Moments:
         self.roots.settle()
 
     def open(self):
-        """Says hello, at the first training event."""
+        """Says hello, at the first training event. Raises Unrecorded where this process is not to be recorded: another
+        one of its rank is."""
         if self.native is not None:
             return
         self.native, self.thread = _native.new_recording(), threading.get_ident()
@@ -206,7 +213,7 @@ class Moments:
         self.native.pause_reads()  # as guarded() would have, had there been a recording
         if self.mode == _OFF:
             self.turn_off()
-            return
+            raise Unrecorded
         _provenance.tell(self.native, "start")
         if self.native.jumped():
             self.anchors.enter_loop()

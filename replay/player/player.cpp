@@ -97,6 +97,7 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   Launch start = stage.command.launch;
   start.output = output;
   start.limits = stage.options.limits;
+  if (!stage.options.keep_output) start.is_over = [&watch] { return watch.is_over(); };
   Refusals refusals;
   const auto listener = listen_for_refusals(start, server.socket_path(), refusals);
   Ending ending = stage.view == nullptr ? launch(start, server) : launch_in_view(stage, start, server, keeps_output);

@@ -109,6 +109,7 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
     findings_.broken = error.what();
     ack.answer = Ack::Answer::stop;
   }
+  if (ack.answer == Ack::Answer::stop || ack.answer == Ack::Answer::dump) told_to_stop_ = true;
   return ack;
 }
 
@@ -218,6 +219,7 @@ void Watch::on_end(const Client& client, const ClientEnd& end) {
   ranks_.erase(client.number);
   if (client.number != followed_) return;
   findings_.end = end;
+  ended_ = true;
   if (options_.saved != nullptr) options_.saved->end(saved_ending(end));
 }
 

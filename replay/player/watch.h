@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -60,6 +61,9 @@ class Watch : public Sink {
 
   [[nodiscard]] Findings take_findings() { return std::move(findings_); }
 
+  // The followed session was told to stop, and has ended: the rest of the program has nothing to tell. Any thread.
+  [[nodiscard]] bool is_over() const { return told_to_stop_ && ended_; }
+
   Greeting on_hello(const Client& client) override;
   std::uint64_t on_start(const Client& client, const protocol::Start& start) override;
   void on_layout(const Client& client, const Layout& layout) override;
@@ -89,6 +93,7 @@ class Watch : public Sink {
   Findings findings_;
   std::optional<std::uint64_t> followed_;         // number of the client that is compared
   std::map<std::uint64_t, std::uint32_t> ranks_;  // of the clients that are connected
+  std::atomic<bool> told_to_stop_ = false, ended_ = false;
   std::shared_ptr<const Layout> layout_;
   std::uint64_t forward_next_ = 0;  // the step that a fast-forwarding program sends next
   bool chains_agree_ = true;        // up to the step before

@@ -8,8 +8,10 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <optional>
 
 #include "replay/recorder/pins.h"
 #include "replay/recorder/process.h"
@@ -149,26 +151,31 @@ bool came_from_the_terminal(const signalfd_siginfo& info) {
 class Watched {
  public:
   Watched(Running& command, const Launch& launch, const Signals& signals)
-      : command_(command), limits_(launch.limits), own_group_(launch.own_group), signals_(signals) {}
+      : command_(command),
+        limits_(launch.limits),
+        own_group_(launch.own_group),
+        is_over_(launch.is_over),
+        signals_(signals) {}
 
   // Waits for the command's end, passing signals on.
   void wait_for_end() {
     const int end = command_.descriptor();
     while (!command_.ended()) {
       std::array<pollfd, 2> entries{pollfd{signals_.descriptor(), POLLIN, 0}, pollfd{end, POLLIN, 0}};
-      ::poll(entries.data(), entries.size(), end >= 0 && !has_limits() ? -1 : tick_milliseconds);
+      const bool looks = has_limits() || is_over_ != nullptr;
+      ::poll(entries.data(), entries.size(), end >= 0 && !looks ? -1 : tick_milliseconds);
       take_signals();
-      if (passes_a_limit()) command_.stop();
+      if (passes_a_limit() || outlives_its_use()) command_.stop();
     }
   }
 
   // Trainers that a script left running in the background are recorded to their end, unless a signal says to stop.
   void wait_for_sessions(const Server& server) {
-    while (server.live_clients() > 0 && stopped_.empty() && !asked_afterwards_) {
+    while (server.live_clients() > 0 && stopped_.empty() && !asked_afterwards_ && !ended_for_that_) {
       pollfd entry{signals_.descriptor(), POLLIN, 0};
       ::poll(&entry, 1, tick_milliseconds);
       while (const auto info = signals_.take()) asked_afterwards_ = asked_afterwards_ || means_stop(note(*info));
-      if (passes_a_limit()) command_.stop();
+      if (passes_a_limit() || outlives_its_use()) command_.stop();
     }
   }
 
@@ -208,6 +215,15 @@ class Watched {
     return !stopped_.empty();
   }
 
+  // True once.
+  bool outlives_its_use() {
+    constexpr std::chrono::seconds grace{10};
+    if (is_over_ == nullptr || ended_for_that_ || !is_over_()) return false;
+    if (!over_since_) over_since_ = Clock::now();
+    ended_for_that_ = Clock::now() - *over_since_ > grace;
+    return ended_for_that_;
+  }
+
   // Asked now and then: it reads a file of every process.
   bool takes_too_much() {
     if (limits_.memory == 0 || Clock::now() < next_look_) return false;
@@ -218,7 +234,10 @@ class Watched {
   Running& command_;
   const Limits& limits_;
   const bool own_group_;
+  const std::function<bool()>& is_over_;
   const Signals& signals_;
+  std::optional<Clock::time_point> over_since_;
+  bool ended_for_that_ = false;
   Clock::time_point began_ = Clock::now(), next_look_ = began_;
   std::string stopped_;
   int asked_ = 0;

@@ -11,6 +11,7 @@
 //   --silent             never connects, ends with 0
 //   --forget STEP        a start at STEP sees the batches from the beginning
 //   --threads N          what its environment says
+//   --linger SECONDS     before it ends, after its session has
 #include <unistd.h>
 
 #include <csignal>
@@ -105,13 +106,7 @@ int train(protocol::Connection& connection, const protocol::Welcome& welcome, co
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const Words words = words_of(argc, argv);
-  std::puts("frames_trainer begins");
-  std::fflush(stdout);
-  if (words.contains("--exit")) return std::stoi(words.at("--exit"));
+int run(const Words& words) {
   const char* socket = std::getenv(protocol::socket_variable);
   if (words.contains("--silent") || socket == nullptr) return 0;
   auto connection = protocol::Connection::connect(socket);
@@ -119,4 +114,19 @@ int main(int argc, char** argv) {
   const auto frame = connection->receive();
   if (!frame) return 1;
   return train(*connection, protocol::decode_welcome(frame->text()), words);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Words words = words_of(argc, argv);
+  std::puts("frames_trainer begins");
+  std::fflush(stdout);
+  if (words.contains("--exit")) return std::stoi(words.at("--exit"));
+  const int code = run(words);
+  if (words.contains("--linger")) {
+    ::sleep(static_cast<unsigned>(std::stoi(words.at("--linger"))));
+    std::puts("frames_trainer lingered");
+  }
+  return code;
 }

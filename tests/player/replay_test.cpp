@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <sstream>
 
 #include "replay/player/player.h"
 #include "replay/run/error.h"
@@ -48,6 +49,15 @@ TEST_F(Replay, OfTheSameProgramIsTheSame) {
   EXPECT_EQ(answer.verdict.last_same_step, 39U);
   EXPECT_EQ(exit_code(answer), 0);
   EXPECT_THAT(said_, HasSubstr("replaying " SAMESTEP_FRAMES_TRAINER));
+}
+
+// Another of its processes may wait for ever for the one that was told to stop.
+TEST_F(Replay, OfAProgramThatDoesNotEndAfterItsSessionIsNotWaitedFor) {
+  const ReplayAnswer answer = replay_of({"--linger", "40"});
+  EXPECT_EQ(answer.verdict.outcome, Outcome::same) << answer.verdict;
+  std::ostringstream output;
+  output << std::ifstream(folder_ / "replay/output.txt").rdbuf();
+  EXPECT_EQ(output.str(), "frames_trainer begins\n");
 }
 
 TEST_F(Replay, KeepsTheProgramsOutputAndTheVerdict) {
@@ -184,7 +194,8 @@ TEST_F(Replay, OfAWindowOutsideTheRunIsIncomparableAndStartsNothing) {
   outside.from = 100;
   const ReplayAnswer answer = replay(outside);
   EXPECT_EQ(answer.verdict.outcome, Outcome::incomparable);
-  EXPECT_THAT(answer.verdict.evidence, Contains(HasSubstr("--from 100 lies outside the recording, which has steps 0 to 39")));
+  EXPECT_THAT(answer.verdict.evidence,
+              Contains(HasSubstr("--from 100 lies outside the recording, which has steps 0 to 39")));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "replay"));
 }
 
