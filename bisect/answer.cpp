@@ -49,9 +49,9 @@ std::string percent(double share) {
   return fmt::format("{:.2g}%", 100 * share);
 }
 
-void print_where(std::ostream& out, const BehaviourChange& change) {
+void print_where(std::ostream& out, std::string_view what, const BehaviourChange& change) {
   if (!change.step) return;
-  out << "  first divergent step " << *change.step;
+  out << "  " << what << ' ' << *change.step;
   if (change.lane) out << ", lane " << name(*change.lane);
   if (!change.tensor.empty()) out << ", tensor " << printable(change.tensor);
   out << '\n';
@@ -90,10 +90,12 @@ void print_headline(std::ostream& out, const BisectAnswer& answer) {
 }
 
 void print_changes(std::ostream& out, const BisectAnswer& answer) {
-  if (answer.accused) print_where(out, *answer.accused);
+  if (answer.accused) print_where(out, "first divergent step", *answer.accused);
   for (const BehaviourChange& change : answer.changes) {
     print_list(out, change.commits.size() > 1 ? "one or more of:" : "changed by:", change.commits);
-    print_where(out, change);
+    // What a commit changed is another thing: it is compared with the run, as all of them are.
+    print_where(out, "with it training first differs from the run at step", change);
+    if (!change.step && change.proven) out << "  with it training does what the run did\n";
   }
 }
 

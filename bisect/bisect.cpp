@@ -223,7 +223,8 @@ KnownAnswers take_answers(const std::optional<Transcript>& before, const Revisio
                           const BisectOptions& options) {
   if (!before) return {};
   KnownAnswers known(*before, search, options.resume->string());
-  options.replay.say(fmt::format("going on from {}, which answers {} trials", options.resume->string(), known.left()));
+  options.replay.say(fmt::format("going on from {}, which answers {} trial{}", options.resume->string(), known.left(),
+                                 known.left() == 1 ? "" : "s"));
   return known;
 }
 
@@ -326,6 +327,8 @@ std::optional<BisectReport> search_once(std::unique_ptr<RevisionSearch> search, 
   if (!kept_answers_hold(report.answer, trials, wanted, search->history())) return std::nullopt;
   report.kept = trials.kept();
   report.window = trials.window();
+  const RunReader recording(*options.run);
+  report.whole = report.window.from <= recording.first_step() && report.window.to >= recording.end_step();
   if (options.all) expect_the_good_to_reproduce(report.answer, watch, wanted.good);
   if (!assumption.empty()) report.answer.assumptions.push_back(assumption);
   if (known.left() > 0)

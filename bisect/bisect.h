@@ -63,6 +63,7 @@ struct BisectReport {
   CommitDiff diff;                         // of a culprit, within the paths asked for
   std::vector<TriedRevision> tried;        // oldest first
   TrialWindow window;                      // the steps that trials replayed
+  bool whole = false;                      // these are all of the run
   std::size_t kept = 0;                    // of the answers: those that earlier bisects had left
   ChangedAround around;                    // where the good revision no longer reproduces the run
   std::filesystem::path log;               // of the search (bisect/transcript.h)

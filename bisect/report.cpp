@@ -58,8 +58,8 @@ std::ostream& operator<<(std::ostream& out, const BisectReport& report) {
   }
   if (!report.diff.text.empty())
     out << '\n' << harmless_lines(report.diff.text) << (report.diff.cut ? "... (it is longer)\n" : "");
-  out << fmt::format("\ntrials replayed steps {} to {}: a revision that differs elsewhere only counts as the same\n",
-                     report.window.from, report.window.to - 1);
+  out << fmt::format("\ntrials replayed steps {} to {}{}\n", report.window.from, report.window.to - 1,
+                     report.whole ? ", the whole run" : ": a revision that differs elsewhere only counts as the same");
   if (report.kept > 0)
     out << fmt::format("of these trials {} were made by earlier bisects (--fresh makes them again)\n", report.kept);
   return out << "\nlog        " << report.log.string() << '\n';
