@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <fstream>
 
 #include "replay/checkpoint/safetensors.h"
@@ -41,20 +43,21 @@ Watch::Watch(const StepSource& recording, const Plan& plan, Descriptor anchor, W
       findings_(ReplayedSteps(plan.first_step, chain_before(recording, plan.first_step))),
       forward_next_(plan.session_first_step) {}
 
-// As a recording names processes that call themselves by one rank.
-std::uint32_t Watch::free_rank(std::uint32_t asked) const {
-  const auto is_taken = [&](std::uint32_t rank) {
-    return std::ranges::any_of(ranks_, [&](const auto& client) { return client.second == rank; });
-  };
-  while (is_taken(asked)) ++asked;
-  return asked;
+// Of one that was turned away nobody tells when it ends: whether its process is there, the kernel knows.
+std::uint32_t Watch::rank_of(const Client& client) {
+  std::erase_if(ranks_, [](const auto& known) { return ::kill(known.first, 0) != 0 && errno == ESRCH; });
+  ranks_.erase(client.pid);  // a second session of its own
+  const std::uint32_t rank = next_free_rank(client.hello.rank, [&](std::uint32_t asked) {
+    return std::ranges::any_of(ranks_, [&](const auto& known) { return known.second == asked; });
+  });
+  ranks_[client.pid] = rank;
+  return rank;
 }
 
 // The first session of the rank is followed. Others (another rank, a second session) train on unwatched.
 Greeting Watch::on_hello(const Client& client) {
   Greeting greeting;
-  const std::uint32_t rank = free_rank(client.hello.rank);
-  ranks_[client.number] = rank;
+  const std::uint32_t rank = rank_of(client);
   if (followed_ || rank != options_.rank) return greeting;
   followed_ = client.number;
   greeting.welcome.rank = rank;
@@ -216,8 +219,8 @@ std::string Watch::saved_ending(const ClientEnd& end) const {
 }
 
 void Watch::on_end(const Client& client, const ClientEnd& end) {
-  ranks_.erase(client.number);
   if (client.number != followed_) return;
+  ranks_.erase(client.pid);
   findings_.end = end;
   ended_ = true;
   if (options_.saved != nullptr) options_.saved->end(saved_ending(end));

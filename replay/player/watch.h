@@ -84,15 +84,15 @@ class Watch : public Sink {
   std::optional<Difference> compare_with_recording(const StepRecord& mine);
   void count(std::uint64_t step, bool differs);
   [[nodiscard]] std::string saved_ending(const ClientEnd& end) const;
-  [[nodiscard]] std::uint32_t free_rank(std::uint32_t asked) const;
+  [[nodiscard]] std::uint32_t rank_of(const Client& client);
 
   const StepSource& recording_;
   const Plan& plan_;
   Descriptor anchor_;
   WatchOptions options_;
   Findings findings_;
-  std::optional<std::uint64_t> followed_;         // number of the client that is compared
-  std::map<std::uint64_t, std::uint32_t> ranks_;  // of the clients that are connected
+  std::optional<std::uint64_t> followed_;  // number of the client that is compared
+  std::map<pid_t, std::uint32_t> ranks_;   // of the processes that said hello and live
   std::atomic<bool> told_to_stop_ = false, ended_ = false;
   std::shared_ptr<const Layout> layout_;
   std::uint64_t forward_next_ = 0;  // the step that a fast-forwarding program sends next

@@ -192,12 +192,10 @@ void RunRecorder::State::keep_files() {
 }
 
 std::uint32_t RunRecorder::State::free_rank(std::uint32_t asked) const {
-  const auto taken = [&](std::uint32_t rank) {
+  return next_free_rank(asked, [&](std::uint32_t rank) {
     return std::ranges::any_of(
         sessions, [&](const auto& entry) { return entry.second.rank() == rank && !entry.second.is_gone(); });
-  };
-  while (taken(asked)) ++asked;
-  return asked;
+  });
 }
 
 nlohmann::json RunRecorder::State::process_of(const Client& client) const {

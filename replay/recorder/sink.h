@@ -26,6 +26,14 @@ struct Client {
   protocol::Hello hello;
 };
 
+// The rank that a process goes by: the one it says, else the next that is not `taken` by another which lives. A replay
+// must number processes as the recording did.
+template <typename Taken>
+[[nodiscard]] std::uint32_t next_free_rank(std::uint32_t asked, const Taken& taken) {
+  while (taken(asked)) ++asked;
+  return asked;
+}
+
 // The answer to a hello.
 struct Greeting {
   protocol::Welcome welcome;

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/compare/memory_run.h"
 
@@ -221,11 +223,16 @@ TEST(Watch, FollowsTheNextFreeRankOfTwoThatSayTheSame) {
   WatchOptions options;
   options.rank = 1;
   Watch watch(recording, plan, Descriptor(), options);
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   Client first, second, third;
+  first.pid = child;
   second.number = 1;
+  second.pid = ::getppid();
   third.number = 2;
+  third.pid = ::getpid();
   EXPECT_EQ(watch.on_hello(first).welcome.mode, protocol::Mode::off);
-  watch.on_end(first, {});
   EXPECT_EQ(watch.on_hello(second).welcome.mode, protocol::Mode::off) << "the first has gone: it is rank 0 again";
   const protocol::Welcome welcome = watch.on_hello(third).welcome;
   EXPECT_EQ(welcome.mode, protocol::Mode::replay);
