@@ -327,8 +327,7 @@ std::optional<BisectReport> search_once(std::unique_ptr<RevisionSearch> search, 
   if (!kept_answers_hold(report.answer, trials, wanted, search->history())) return std::nullopt;
   report.kept = trials.kept();
   report.window = trials.window();
-  const RunReader recording(*options.run);
-  report.whole = report.window.from <= recording.first_step() && report.window.to >= recording.end_step();
+  report.whole = report.window == whole_run(RunReader(*options.run));
   if (options.all) expect_the_good_to_reproduce(report.answer, watch, wanted.good);
   if (!assumption.empty()) report.answer.assumptions.push_back(assumption);
   if (known.left() > 0)

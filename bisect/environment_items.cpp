@@ -104,9 +104,9 @@ void add_new_variables(EnvironmentItems& items, const json& recorded, const json
   if (!before.is_array() || !here.is_array()) return;
   for (const json& each : here) {
     const std::string name = each.get<std::string>();
-    const bool own = begins_with_any(name, std::array{"SAMESTEP_", "GIT_"}) || begins_with_any(name, loading);
+    const bool counts = is_of_the_users(name) && !begins_with_any(name, loading);
     const char* value = std::getenv(name.c_str());
-    if (own || is_passing(name) || value == nullptr || std::ranges::find(before, each) != before.end()) continue;
+    if (!counts || value == nullptr || std::ranges::find(before, each) != before.end()) continue;
     EnvironmentItem item;
     item.name = item.variable = name;
     item.recorded = unset;

@@ -1,5 +1,5 @@
-"""What recording and replaying costs the scripts of tests/python/programs and checkpoints: seconds of whole commands, most of them Python's
-start and its imports.
+"""What recording and replaying costs the scripts of tests/python/programs and checkpoints: seconds of whole commands,
+most of them Python's start and its imports.
 
   programs.py [--bin .venv/bin] [NAME...]
 

@@ -45,6 +45,14 @@ def call(*command, env=None):
 MALLOC = dict(KEEP_MEMORY)
 
 
+def in_turns(number, first, second):
+    """The results of both, in that order; in every other round the second one runs first."""
+    if number % 2 == 0:
+        return first(), second()
+    result = second()
+    return first(), result
+
+
 def quartiles(values):
     low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
     return f"{middle:8.4f}   [{low:.4f} .. {high:.4f}]"
@@ -90,9 +98,8 @@ class Bench:
         env = self.pins(first)
         means, medians, plain_ms, runs = [], [], [], []
         for i in range(self.options.rounds):
-            order = [lambda: self.plain(shape, steps, env), lambda: self.record(shape, steps, f"{shape}-{i}")]
-            results = [order[0](), order[1]()] if i % 2 == 0 else [order[1](), order[0]()][::-1]
-            (plain, plain_weights), (recorded, recorded_weights, run) = results
+            (plain, plain_weights), (recorded, recorded_weights, run) = in_turns(
+                i, lambda: self.plain(shape, steps, env), lambda: self.record(shape, steps, f"{shape}-{i}"))
             if plain_weights != recorded_weights:
                 sys.exit(f"{shape}: recording changed the final weights")
             means.append(sum(recorded) / sum(plain))
@@ -109,8 +116,8 @@ class Bench:
         _, _, first = self.record(shape, WARM_UP + 2, f"{shape}-warm")
         env, ratios, free_ms, equal = self.pins(first), [], [], True
         for i in range(self.options.rounds):
-            order = [lambda: self.plain(shape, steps, None, pinned=False), lambda: self.plain(shape, steps, env)]
-            (free, weights), (pinned, pinned_weights) = [order[0](), order[1]()] if i % 2 == 0 else [order[1](), order[0]()][::-1]
+            (free, weights), (pinned, pinned_weights) = in_turns(
+                i, lambda: self.plain(shape, steps, None, pinned=False), lambda: self.plain(shape, steps, env))
             equal = equal and weights == pinned_weights
             ratios.append(statistics.median(pinned) / statistics.median(free))
             free_ms.append(statistics.median(free))

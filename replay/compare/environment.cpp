@@ -240,11 +240,6 @@ Values told_of(const nlohmann::json& what) {
   return values;
 }
 
-// git tells the programs that it starts where they are.
-bool is_of_the_users(const std::string& variable) {
-  return !is_passing(variable) && !variable.starts_with("SAMESTEP_") && !variable.starts_with("GIT_");
-}
-
 // Those whose values are kept are compared elsewhere; of the others the names alone are known.
 std::set<std::string> variables_of(const nlohmann::json& what) {
   std::set<std::string> names;

@@ -165,7 +165,7 @@ class Watched {
       const bool looks = has_limits() || is_over_ != nullptr;
       ::poll(entries.data(), entries.size(), end >= 0 && !looks ? -1 : tick_milliseconds);
       take_signals();
-      if (passes_a_limit() || outlives_its_use()) command_.stop();
+      stop_if_due();
     }
   }
 
@@ -175,7 +175,7 @@ class Watched {
       pollfd entry{signals_.descriptor(), POLLIN, 0};
       ::poll(&entry, 1, tick_milliseconds);
       while (const auto info = signals_.take()) asked_afterwards_ = asked_afterwards_ || means_stop(note(*info));
-      if (passes_a_limit() || outlives_its_use()) command_.stop();
+      stop_if_due();
     }
   }
 
@@ -213,6 +213,10 @@ class Watched {
     else if (takes_too_much())
       stopped_ = fmt::format("stopped for taking more than {} bytes, its memory limit", limits_.memory);
     return !stopped_.empty();
+  }
+
+  void stop_if_due() {
+    if (passes_a_limit() || outlives_its_use()) command_.stop();
   }
 
   // True once.

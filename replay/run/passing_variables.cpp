@@ -150,4 +150,8 @@ bool is_passing(const std::string& name) {
   return is_among(of_the_session) || is_among(of_a_job) || is_among(of_a_build_server) || begins_as(of_the_session_all);
 }
 
+bool is_of_the_users(const std::string& name) {
+  return !is_passing(name) && !name.starts_with("SAMESTEP_") && !name.starts_with("GIT_");
+}
+
 }  // namespace samestep
