@@ -107,7 +107,7 @@ struct Launch {
   std::function<void(Running&)> started = [](Running&) {};
   // Asked now and then, where it is given: true when nothing more is wanted of the command. What is left of it then has
   // a few seconds to end by itself (others of its processes may wait for one that has ended), and is ended.
-  std::function<bool()> is_over;
+  std::function<bool()> is_over = nullptr;
 };
 
 // Starts a command as a child like any other; null where it cannot be started: `failed` says why then.
