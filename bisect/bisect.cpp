@@ -18,10 +18,10 @@
 #include "bisect/slurm_executor.h"
 #include "bisect/step_search.h"
 #include "bisect/transcript.h"
+#include "bisect/trial_folder.h"
 #include "kernels/digest.h"
 #include "replay/player/command.h"
 #include "replay/recorder/descriptor.h"
-#include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
 #include "replay/run/strict_json.h"
 #include "replay/view/places.h"
@@ -67,16 +67,14 @@ void tell_of_filters(const Repository& repository, const std::function<void(cons
         filter));
 }
 
-void make_folder(const fs::path& folder) {
+void make_new_folder(const fs::path& folder) {
+  make_bisect_folder(folder);
   std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw BrokenInput(fmt::format("Making the bisect's folder {}: {}.", folder.string(), error.message()));
   if (!fs::is_empty(folder, error) || error)
     throw BrokenInput(
         fmt::format("The bisect's folder {} is not empty: name another with --folder, or go on with what "
                     "is there: --resume {}",
                     folder.string(), folder.string()));
-  if (folder.parent_path().filename() == "samestep-runs") hide_from_git(folder.parent_path());
 }
 
 // For a worker that records; one that was lost left a run behind, which the next must not find.
@@ -215,7 +213,7 @@ Descriptor locked(const fs::path& folder) {
 Descriptor take_folder(const BisectOptions& options) {
   std::error_code error;
   const bool own = options.resume && fs::equivalent(*options.resume, options.folder / log_name, error);
-  if (!own) make_folder(options.folder);
+  if (!own) make_new_folder(options.folder);
   return locked(options.folder);
 }
 

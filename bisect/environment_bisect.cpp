@@ -8,10 +8,12 @@
 
 #include "bisect/environment_trials.h"
 #include "bisect/git_bisect.h"
+#include "bisect/trial_folder.h"
 #include "bisect/trial_text.h"
 #include "replay/player/command.h"
 #include "replay/player/sessions.h"
 #include "replay/run/error.h"
+#include "replay/run/printable.h"
 #include "replay/run/run_reader.h"
 #include "replay/view/places.h"
 
@@ -178,6 +180,15 @@ void tell_of_the_first(const Stage& stage, const FirstLook& look) {
                                        count(look.items.kept.size(), "other", "others")));
 }
 
+// Few are named: "2 of 9 differences (OMP_NUM_THREADS, /data/train.bin)".
+std::string text_of(const ItemSet& in, const std::vector<EnvironmentItem>& items) {
+  std::vector<std::string> names;
+  for (const std::size_t item : in) names.push_back(printable(items[item].name));
+  const bool few = !names.empty() && names.size() <= 3;
+  return fmt::format("{} of {} differences{}", in.size(), items.size(),
+                     few ? fmt::format(" ({})", fmt::join(names, ", ")) : "");
+}
+
 DeltaAnswer search(Stage& stage, const FirstLook& look) {
   const std::vector<EnvironmentItem>& items = look.items.items;
   if (look.answer.step) stage.trials->look_at(window_around(stage.recording, *look.answer.step));
@@ -185,11 +196,11 @@ DeltaAnswer search(Stage& stage, const FirstLook& look) {
   const auto& progress = stage.options.replay.progress;
   return find_minimal_set(items.size(), [&](const ItemSet& in) {
     if (in.size() == items.size() && !std::exchange(first_told, true)) return look.answer;
-    progress(fmt::format("trying {} of {} differences", in.size(), items.size()));
+    const std::string what = text_of(in, items);
+    progress(fmt::format("trying {}", what));
     const TrialAnswer answer = stage.trials->ask(in);
     progress("");
-    stage.options.finished(
-        fmt::format("with {} of {} differences: {}", in.size(), items.size(), outcome_and_step(answer)));
+    stage.options.finished(fmt::format("with {}: {}", what, outcome_and_step(answer)));
     return answer;
   });
 }
@@ -208,6 +219,7 @@ std::string next_command(const EnvironmentBisectOptions& options) {
 }  // namespace
 
 EnvironmentReport bisect_environment(const EnvironmentBisectOptions& options) {
+  make_bisect_folder(options.folder);
   FileSources sources(options.from);
   Stage stage(options);
   FirstLook look = options.other_run ? look_at_another_run(stage, sources) : look_at_what_is_here(stage, sources);

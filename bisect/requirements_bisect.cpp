@@ -191,7 +191,7 @@ RequirementsReport bisect_requirements(const RequirementsBisectOptions& options)
   const SearchOptions wanted{.good = locks.ids.front(), .bad = locks.ids.back()};
   const auto search = make_search(locks.history, wanted);
   Runner runner(options, locks);
-  fs::create_directories(options.shared.folder);
+  make_bisect_folder(options.shared.folder);
   runner.find_window();
   RequirementsReport report;
   report.log = options.shared.folder / "bisect.log";

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "replay/recorder/run_directory.h"
 #include "replay/run/error.h"
 #include "replay/view/storage.h"
 
@@ -33,6 +34,13 @@ void refuse_a_full_disk(const fs::path& folder) {
 void refuse_a_full_disk(const ReplayAnswer& replayed, const TrialAnswer& answer, const fs::path& own) {
   if (!replayed.full_disk.empty()) refuse(replayed.full_disk);
   if (answer.outcome == TrialOutcome::untestable) refuse_a_full_disk(own);
+}
+
+void make_bisect_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw BrokenInput(fmt::format("Making the bisect's folder {}: {}.", folder.string(), error.message()));
+  if (folder.parent_path().filename() == "samestep-runs") hide_from_git(folder.parent_path());
 }
 
 void remove_dumps(const fs::path& folder) {

@@ -16,6 +16,10 @@ void refuse_a_full_disk(const std::filesystem::path& folder);
 // So where the replay found its own disk full, or where it tells nothing and that of `own`, its folder, is.
 void refuse_a_full_disk(const ReplayAnswer& replayed, const TrialAnswer& answer, const std::filesystem::path& own);
 
+// Creates what a bisect leaves its trials and its log in, with a .gitignore of "*" in samestep-runs. Throws BrokenInput
+// where it cannot.
+void make_bisect_folder(const std::filesystem::path& folder);
+
 // The tensors of a step that differs are for a single replay; of many trials they would fill the disk.
 void remove_dumps(const std::filesystem::path& folder);
 

@@ -119,10 +119,15 @@ TEST_F(AnEnvironment, IsBlamedForAVariable) {
   record("test $OMP_NUM_THREADS = 2 || OTHER=$EDIT; exec $TRAINER $OTHER");
   made_.write("data", "new data");
   ::setenv("OMP_NUM_THREADS", "1", 1);
-  const auto report = bisect(options());
+  EnvironmentBisectOptions wanted = options();
+  wanted.folder = folder_ / "samestep-runs" / "found";
+  wanted.finished = wanted.replay.say;
+  const auto report = bisect(wanted);
   if (!report) return;
   EXPECT_EQ(exit_code(*report), 0) << said(*report);
   EXPECT_THAT(accused(*report), ::testing::ElementsAre("OMP_NUM_THREADS"));
+  EXPECT_THAT(said_, HasSubstr("with 1 of 2 differences (OMP_NUM_THREADS): diverged")) << "what is tried has a name";
+  EXPECT_EQ(text_of(folder_ / "samestep-runs" / ".gitignore"), "*\n");
   EXPECT_THAT(said(*report), HasSubstr("OMP_NUM_THREADS: recorded 2, now 1"));
 }
 
