@@ -172,11 +172,20 @@ std::vector<std::filesystem::path> folders_of(const MountPlan& mounts) {
   return folders;
 }
 
+void use_up_numbers(unsigned count) {
+  for (; count > 0; --count) {
+    const pid_t pid = ::fork();
+    if (pid == 0) ::_exit(0);
+    if (pid > 0) ::waitpid(pid, nullptr, 0);
+  }
+}
+
 [[noreturn]] void be_first(const Inside& inside, int maker) noexcept {
   die_with_the_maker();
   try {
     mount_view(inside.mounts);
     if (inside.before != nullptr) put_back(*inside.before, folders_of(inside.mounts));
+    use_up_numbers(inside.processes_before);
     if (inside.start == nullptr) {
       static_cast<void>(start_command({}, maker));
       ::_exit(0);

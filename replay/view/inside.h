@@ -14,6 +14,7 @@ struct Inside {
   const EarlierState* before = nullptr;  // null: the folders stay as they are. Not owned
   const Start* start = nullptr;          // null: all is made but a command started. Not owned
   int lock = -1;                         // kept open as long as the first process lives. Not owned
+  unsigned processes_before = 0;         // so many numbers of processes are used up before the command gets one
 };
 
 // Enters the namespaces, forks the first process and waits for its end. `socket` leads to the maker. REQUIRES to be

@@ -37,7 +37,7 @@ std::string identity_of_all(const char* own_map) {
 }  // namespace
 
 bool enter_namespaces(bool network) {
-  const int flags = CLONE_NEWNS | CLONE_NEWPID | (network ? 0 : CLONE_NEWNET);
+  const int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | (network ? 0 : CLONE_NEWNET);
   if (::unshare(flags) == 0) return false;
   if (errno == EPERM && ::unshare(CLONE_NEWUSER | flags) == 0) return true;
   throw ViewRefused(refusal("making namespaces", errno));

@@ -203,6 +203,7 @@ struct View::State {
   std::vector<Layer> layers;
   Settled settled;
   std::size_t settlements = 0;
+  unsigned starts = 0;
 };
 
 View::View(const ViewOptions& options) : state_(std::make_unique<State>(options)) {}
@@ -219,8 +220,10 @@ std::unique_ptr<Running> View::start(const Start& start, Ending& failed) {
   if (inside.cwd.empty()) inside.cwd = state_->options.cwd;
   MountPlan mounts = state_->plan();
   mounts.socket_folder = start.socket_folder;
-  auto view =
-      std::make_unique<Enclosed>(Inside{std::move(mounts), &state_->options.before, &inside, state_->storage.lock()});
+  // A program that depends on its number is to find another one every time: two starts tell that it does not repeat.
+  constexpr unsigned apart = 97;
+  auto view = std::make_unique<Enclosed>(
+      Inside{std::move(mounts), &state_->options.before, &inside, state_->storage.lock(), apart * state_->starts++});
   const ViewMessage outcome = view->outcome();
   if (outcome.kind == Kind::started) return view;
   failed = outcome.text.empty()

@@ -99,6 +99,30 @@ TEST_F(InAView, WhatIsWrittenIsSeenInsideAndNotOutside) {
   EXPECT_FALSE(fs::exists(work() / "a"));
 }
 
+TEST_F(InAView, TheMachineItselfCannotBeChanged) {
+  const std::string printed =
+      run("for f in /proc/sys/vm/stat_interval /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do"
+          " (: >> $f) && echo opened $f; done; (: > /sys/kernel/made) && echo made; echo 5 > /proc/self/oom_score_adj"
+          " && echo own");
+  EXPECT_THAT(printed, ::testing::Not(HasSubstr("opened")));
+  EXPECT_THAT(printed, ::testing::Not(HasSubstr("made\n")));
+  EXPECT_THAT(printed, HasSubstr("own")) << "what belongs to its process alone can be written as ever";
+}
+
+TEST_F(InAView, MemoryThatProcessesShareIsItsOwn) {
+  const std::string outside = fs::read_symlink("/proc/self/ns/ipc").string() + "\n";
+  EXPECT_NE(run("readlink /proc/self/ns/ipc"), outside) << "System V's segments and POSIX queues";
+}
+
+TEST_F(InAView, EveryStartGivesTheCommandAnotherNumber) {
+  ViewOptions options;
+  options.cwd = work();
+  View view(options);
+  const std::string first = run_in(view, "echo $$"), second = run_in(view, "echo $$");
+  EXPECT_NE(first, second);
+  EXPECT_LT(std::stoi(second), 1000) << "a view's own numbers";
+}
+
 TEST_F(InAView, AWriteElsewhereFailsUnlessItWasAllowed) {
   const std::string write = "echo x > " + (elsewhere() / "made").string() + " && echo written";
   EXPECT_THAT(run(write), HasSubstr("ead-only file system"));
