@@ -361,6 +361,7 @@ void play(const Stage& stage, const Plan& plan) {
     verdict.evidence.push_back("the replay's tensors of that step: " + dump.string());
   }
   if (stage.view != nullptr) name_refused_writes(verdict, first.refused);
+  if (stage.view != nullptr && !plan.anchor) name_restored(verdict, *stage.view, plan.first_step);
   verdict.reproduce = reproduce(stage.options, plan, verdict);
   write_verdict(stage.folder, verdict);
 }

@@ -70,11 +70,24 @@ EarlierFile changed_file(const nlohmann::json& entry, const fs::path& run) {
   return file;
 }
 
+// Of a recorder that tells it: whoever wrote there since may have meant it for the next training.
+bool was_written_since(const nlohmann::json& entry, const EarlierFile& file) {
+  struct stat now {};
+  if (::lstat(file.at.c_str(), &now) != 0 || !S_ISREG(now.st_mode) || is_unchanged(file, now)) return false;
+  const auto left = entry.find("left");
+  if (left == entry.end()) return json_field(entry, "removed", origin) == true;
+  EarlierFile as_left;
+  as_left.size = json_unsigned(*left, "size", origin);
+  as_left.mtime_ns = json_integer(*left, "mtime_ns", origin);
+  return !is_unchanged(as_left, now);
+}
+
 void add_changed(RecordedFiles& files, const nlohmann::json& entry, const fs::path& run,
                  const std::vector<fs::path>& show) {
   const fs::path path = path_in(entry);
   if (path.empty() || is_shown(path, show)) return;
   EarlierFile file = changed_file(entry, run);
+  if (was_written_since(entry, file)) files.set_aside.push_back(path);
   if (file.type != EarlierFile::Type::file || file.contents) {
     files.before.files.push_back(std::move(file));
   } else {

@@ -13,9 +13,10 @@
 namespace samestep {
 
 struct RecordedFiles {
-  std::vector<std::filesystem::path> folders;  // that were written to, and are there
-  EarlierState before;                         // the recording
-  std::vector<std::string> remarks;            // files that could not be kept
+  std::vector<std::filesystem::path> folders;    // that were written to, and are there
+  EarlierState before;                           // the recording
+  std::vector<std::string> remarks;              // files that could not be kept
+  std::vector<std::filesystem::path> set_aside;  // of `before`: not as the recording left them, nor as it found them
 };
 
 // `session`: what the manifest says of the one that is replayed. `show`: paths that stay as they are now. Throws

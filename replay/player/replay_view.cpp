@@ -37,10 +37,10 @@ std::string before_sentence(const EarlierState& before) {
                      fmt::join(parts, "; "));
 }
 
-void take_recorded_files(ViewOptions& view, std::vector<std::string>& remarks, const ReplayOptions& options,
+void take_recorded_files(ViewOptions& view, ReplayView& found, const ReplayOptions& options,
                          const nlohmann::json& recorded) {
   if (!is_own_run(options.run)) {
-    remarks.emplace_back("the run is another user's: which files it wrote is not taken from it");
+    found.remarks.emplace_back("the run is another user's: which files it wrote is not taken from it");
     return;
   }
   std::vector<fs::path> shown;
@@ -48,8 +48,21 @@ void take_recorded_files(ViewOptions& view, std::vector<std::string>& remarks, c
   RecordedFiles files = recorded_files(recorded, options.run, shown);
   view.wished = std::move(files.folders);
   view.before = std::move(files.before);
-  remarks = std::move(files.remarks);
-  if (std::string sentence = before_sentence(view.before); !sentence.empty()) remarks.push_back(std::move(sentence));
+  found.remarks = std::move(files.remarks);
+  found.set_aside = std::move(files.set_aside);
+  for (const EarlierFile& file : view.before.files)
+    if (file.type == EarlierFile::Type::file) found.restored.push_back(file.at);
+  if (std::string sentence = before_sentence(view.before); !sentence.empty())
+    found.remarks.push_back(std::move(sentence));
+}
+
+std::string list_of(const std::vector<fs::path>& files) {
+  constexpr std::size_t most = 5;
+  std::vector<std::string> names;
+  for (const fs::path& file : files)
+    if (names.size() < most) names.push_back(file.string());
+  return fmt::format("{}{}", fmt::join(names, ", "),
+                     files.size() > most ? fmt::format(" and {} more", files.size() - most) : "");
 }
 
 }  // namespace
@@ -63,7 +76,7 @@ std::optional<ReplayView> view_for(const ReplayOptions& options, const Command& 
   wanted.folders = options.view;
   wanted.network = options.network;
   ReplayView found;
-  take_recorded_files(wanted, found.remarks, options, recorded);
+  take_recorded_files(wanted, found, options, recorded);
   for (const EarlierFile& file : options.exchanged) {
     wanted.folders.push_back(file.at.parent_path());
     wanted.before.files.push_back(file);
@@ -72,6 +85,22 @@ std::optional<ReplayView> view_for(const ReplayOptions& options, const Command& 
   found.view->probe();
   found.remarks.insert(found.remarks.begin(), sentence_of(*found.view, options));
   return found;
+}
+
+void name_restored(Verdict& verdict, const ReplayView& view, std::uint64_t first_step) {
+  if (verdict.outcome == Outcome::same && !view.set_aside.empty()) {
+    std::vector<std::string> way;
+    for (const fs::path& file : view.set_aside) way.insert(way.end(), {"--show", file.string()});
+    verdict.limits.push_back(fmt::format(
+        "what was written since the recording to {}: the recording changed it too, so it was put back as the recording "
+        "found it; to try what it holds now: {}",
+        list_of(view.set_aside), shell_words(way)));
+  }
+  if (verdict.outcome == Outcome::diverged && verdict.step == first_step && !view.restored.empty())
+    verdict.evidence.push_back(
+        fmt::format("put back as the recording found it, but for its time of change (ctime), by which some programs "
+                    "choose a file: {}",
+                    list_of(view.restored)));
 }
 
 std::vector<fs::path> all_refused(std::vector<fs::path> told, const fs::path& output) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "replay/run/error.h"
 #include "replay/run/format.h"
@@ -108,10 +109,12 @@ void FileRecord::on_notice(files::Kind kind, const fs::path& path) {
   const bool follows = kind == Kind::read || kind == Kind::will_write || kind == Kind::opened_anew;
   const fs::path real = follows ? followed(path) : entry(path);
   if (real.empty() || is_own(real)) return;
+  const std::scoped_lock lock(mutex_);
   if (kind == Kind::read) read(real);
   if (kind == Kind::will_write || kind == Kind::will_replace) keep(real);
   if (kind == Kind::opened_anew || kind == Kind::made) add_made(real);
   if (kind == Kind::gone) made_.erase(real);
+  if (kind != Kind::read) has_news_ = true;
 }
 
 // What the recorder writes itself.
@@ -154,6 +157,7 @@ void FileRecord::keep(const fs::path& path) {
                 static_cast<std::uint64_t>(info->st_size),
                 nanoseconds(info->st_mtim),
                 info->st_mode & 07777U,
+                {},
                 {},
                 {},
                 {}};
@@ -235,21 +239,44 @@ nlohmann::json FileRecord::reads(const std::vector<FileDigest>& digests) const {
   return {{"files", std::move(list)}, {"left_out", reads_left_out_}};
 }
 
-nlohmann::json FileRecord::writes() const {
+// Nobody who waits for a notice to be taken waits for a large copy.
+void FileRecord::digest_copies() {
+  std::vector<std::pair<fs::path, std::string>> unread;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [path, change] : changes_)
+      if (!change.saved.empty() && change.digest.empty()) unread.emplace_back(path, change.saved);
+  }
+  for (const auto& [path, saved] : unread) {
+    const std::string digest = file_digest(run_ / saved).hex();
+    const std::scoped_lock lock(mutex_);
+    changes_.at(path).digest = digest;
+  }
+}
+
+nlohmann::json FileRecord::writes() {
+  has_news_ = false;
+  digest_copies();
+  const std::scoped_lock lock(mutex_);
   nlohmann::json made = nlohmann::json::array(), changed = nlohmann::json::array(), folders = nlohmann::json::array();
   for (const fs::path& path : made_) {
     const auto info = status_of(path);
     if (info) made.push_back({{"path", path.string()}, {"type", name_of(type_of(*info))}});
   }
   for (const auto& [path, change] : changes_) {
-    nlohmann::json entry{
-        {"path", path.string()}, {"type", name_of(change.type)}, {"size", change.size}, {"mtime_ns", change.mtime_ns},
-        {"mode", change.mode},   {"removed", !status_of(path)},  {"saved", nullptr},    {"digest", nullptr}};
+    if (!change.saved.empty() && change.digest.empty()) continue;  // it came meanwhile
+    const auto info = status_of(path);
+    nlohmann::json entry{{"path", path.string()}, {"type", name_of(change.type)},
+                         {"size", change.size},   {"mtime_ns", change.mtime_ns},
+                         {"mode", change.mode},   {"removed", !info},
+                         {"saved", nullptr},      {"digest", nullptr}};
+    if (info && S_ISREG(info->st_mode))
+      entry["left"] = {{"size", static_cast<std::uint64_t>(info->st_size)}, {"mtime_ns", nanoseconds(info->st_mtim)}};
     if (change.type == fs::file_type::symlink) entry["target"] = change.target;
     if (!change.why.empty()) entry["why"] = change.why;
     if (!change.saved.empty()) {
       entry["saved"] = change.saved;
-      entry["digest"] = file_digest(run_ / change.saved).hex();
+      entry["digest"] = change.digest;
     }
     changed.push_back(std::move(entry));
   }

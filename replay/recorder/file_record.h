@@ -2,6 +2,7 @@
 // it changed or removed, taken before it did.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -34,8 +35,11 @@ class FileRecord : public FileSink {
   void settle();
   // `digests`: of the files that were read.
   [[nodiscard]] nlohmann::json reads(const std::vector<FileDigest>& digests) const;
-  // Reads the copies. Throws BrokenInput where one cannot be read.
-  [[nodiscard]] nlohmann::json writes() const;
+  // What was written so far. Reads copies that it has not read before; throws BrokenInput where one cannot be read.
+  // Thread-safe.
+  [[nodiscard]] nlohmann::json writes();
+  // Something was written since writes() was last called. Thread-safe.
+  [[nodiscard]] bool has_news() const { return has_news_; }
 
  private:
   // A file, link or folder that was there before and was changed or removed.
@@ -46,6 +50,7 @@ class FileRecord : public FileSink {
     std::uint32_t mode = 0;
     std::string target;  // of a link
     std::string saved;   // "inputs/000001"; empty where there is no copy
+    std::string digest;  // of the copy, once it was read
     std::string why;     // there is none
   };
   struct Read {
@@ -53,6 +58,7 @@ class FileRecord : public FileSink {
     std::int64_t mtime_ns = 0;
   };
 
+  void digest_copies();
   [[nodiscard]] bool is_own(const std::filesystem::path& path) const;
   [[nodiscard]] bool is_made_here(const std::filesystem::path& path) const;
   void read(const std::filesystem::path& path);
@@ -63,8 +69,10 @@ class FileRecord : public FileSink {
   void drop_what_is_gone();
 
   std::filesystem::path run_;
+  std::atomic<bool> has_news_ = false;
   std::uint64_t budget_;
   FileDigests& digests_;
+  mutable std::mutex mutex_;  // of all that notices change, but for
   mutable std::mutex programs_mutex_;
   std::set<std::filesystem::path> programs_;  // that carry the library
   std::map<std::filesystem::path, Read> reads_;

@@ -87,6 +87,9 @@ struct RunRecorder::State {
   [[nodiscard]] nlohmann::json revision() const;  // of this session
   // What ran, read and wrote, into the session's part of the manifest.
   void keep_files();
+  // What it wrote so far: a recorder that is killed leaves folders which a replay can put back.
+  void keep_writes();
+  void enter(const nlohmann::json& part);  // into the session's part of the manifest
 
   // --- sessions
   [[nodiscard]] std::uint32_t free_rank(std::uint32_t asked) const;
@@ -182,13 +185,18 @@ void RunRecorder::State::keep_files() {
   code.describe(found, digests, digest_patience);
   for (const std::string& text : changed_packages(found))
     manifest.add({utc_now_ns(), 0, "changed_package", std::nullopt, "", text});
-  const auto enter = [&](const nlohmann::json& part) {
-    manifest.change([&](Manifest& now) { (made_here ? now.what : now.what["continued"].back()).update(part); });
-  };
   enter(found);
   if (!file_record) return;
   enter({{"reads", without(file_record->reads(digests), found["files"])}, {"unseen", unseen}});
-  enter({{"writes", file_record->writes()}});  // may throw, where a copy cannot be read
+  keep_writes();  // may throw, where a copy cannot be read
+}
+
+void RunRecorder::State::keep_writes() {
+  if (file_record) enter({{"writes", file_record->writes()}});
+}
+
+void RunRecorder::State::enter(const nlohmann::json& part) {
+  manifest.change([&](Manifest& now) { (made_here ? now.what : now.what["continued"].back()).update(part); });
 }
 
 std::uint32_t RunRecorder::State::free_rank(std::uint32_t asked) const {
@@ -435,7 +443,12 @@ void RunRecorder::on_end(const Client& client, const ClientEnd& end) {
 }
 
 void RunRecorder::on_tick() {
-  if (!state_->manifest.is_renewed()) state_->renewals.add([this] { state_->renew_quietly(); });
+  const bool has_news = state_->file_record && state_->file_record->has_news();
+  if (state_->manifest.is_renewed() && !has_news) return;
+  state_->renewals.add([this] {
+    state_->keep_writes();
+    state_->renew_quietly();
+  });
 }
 
 }  // namespace samestep

@@ -129,6 +129,46 @@ TEST_F(RecordedFilesOf, WhatTheRecordingChangedStandsInItsOldPlace) {
   EXPECT_EQ(text_of(folder_ / ("kept" + (fs::canonical(work()) / "last").string())), "second\n");
 }
 
+// An edit of a file that the recording rewrote was undone without a word, and the answer was `same`.
+TEST_F(RecordedFilesOf, WhatWasWrittenSinceToAFileThatIsPutBackIsNotProven) {
+  SKIP_WITHOUT_VIEWS();
+  std::ofstream(work() / "config") << "lr 1\n";
+  record("cat config > config.new; echo seen >> config.new; mv config.new config");
+  EXPECT_EQ(replay(), 0) << text_of(folder_ / "err");
+  EXPECT_THAT(answer()["limits"].dump(), Not(HasSubstr("config")));
+  std::ofstream(work() / "config") << "lr 9\n";
+  EXPECT_EQ(replay(), 0) << text_of(folder_ / "err");
+  EXPECT_THAT(answer()["limits"].dump(), HasSubstr("--show " + (fs::canonical(work()) / "config").string()));
+  EXPECT_EQ(replay("--show config"), 0);
+  EXPECT_THAT(answer()["limits"].dump(), Not(HasSubstr("config"))) << "that is what was tried";
+}
+
+TEST_F(RecordedFilesOf, ADivergenceAtTheFirstStepNamesWhatWasPutBack) {
+  SKIP_WITHOUT_VIEWS();
+  std::ofstream(work() / "state") << "1\n";
+  record("cat state; echo 2 > state");
+  EXPECT_EQ(replay("-- sh -c 'echo 2 > state; exec " SAMESTEP_FRAMES_TRAINER " --edit loss:0'"), 1)
+      << text_of(folder_ / "err");
+  EXPECT_THAT(answer()["evidence"].dump(), HasSubstr("time of change (ctime)"));
+  EXPECT_THAT(answer()["evidence"].dump(), HasSubstr((fs::canonical(work()) / "state").string()));
+}
+
+// What it had changed by then is known all the same.
+TEST_F(RecordedFilesOf, ARecordersThatWasKilledArePutBack) {
+  SKIP_WITHOUT_VIEWS();
+  std::ofstream(work() / "log") << "first\n";
+  std::ofstream(folder_ / "script.sh")
+      << "cat log; echo run >> log; test -z $KILL || (sleep 1; kill -9 $PPID) & exec " SAMESTEP_FRAMES_TRAINER
+         " --linger $KILL";
+  EXPECT_NE(samestep("record --run ../run -- env KILL=3 sh ../script.sh"), 0);
+  const json writes = what()["writes"];
+  ASSERT_TRUE(entry(writes["changed"], "log").is_object()) << what();
+  EXPECT_EQ(replay("-- env KILL= sh ../script.sh"), 0) << text_of(folder_ / "out") << text_of(folder_ / "err");
+  EXPECT_THAT(printed(), HasSubstr("first\n"));
+  EXPECT_THAT(printed(), Not(HasSubstr("run\n")));
+  EXPECT_EQ(text_of(work() / "log"), "first\nrun\n") << "the user's own";
+}
+
 TEST_F(RecordedFilesOf, AFolderThatTheRecordingWroteToIsLaidOver) {
   SKIP_WITHOUT_VIEWS();
   const fs::path elsewhere = fs::path("/var/tmp") / ("samestep-test-" + std::to_string(::getpid()));
