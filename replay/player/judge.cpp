@@ -107,6 +107,14 @@ std::string why_it_could_not_go_on(const Plan& plan, const Pass& pass, std::uint
 
 void judge_end(Verdict& verdict, const Plan& plan, const Pass& pass) {
   const std::uint64_t next = std::max(pass.findings.steps.next(), plan.first_step);
+  if (pass.findings.goes_on) {
+    verdict.outcome = Outcome::diverged;
+    verdict.cause = Cause::ended;
+    verdict.step = plan.to;
+    verdict.last_same_step = plan.to - 1;
+    return say(verdict, fmt::format("the recorded program ended by itself after step {}; the replayed one trains on",
+                                    plan.to - 1));
+  }
   if (next >= plan.to) {
     verdict.outcome = plan.whole ? Outcome::same : Outcome::incomparable;
     verdict.last_same_step = plan.to - 1;
@@ -164,6 +172,9 @@ Verdict judge(const StepSource& recording, const Plan& plan, const Pass& pass) {
   say_window(verdict, plan, pass.findings);
   say_notices(verdict, pass.findings);
   verdict.limits = lane_limits(verdict.lanes);
+  if (verdict.outcome == Outcome::same && plan.ends_there && !(pass.findings.end && pass.findings.end->said_bye))
+    verdict.limits.push_back(
+        fmt::format("that no step follows on step {}: the program was still busy when it was ended", plan.to - 1));
   return verdict;
 }
 

@@ -110,6 +110,11 @@ std::uint64_t end_of_the_first_process(const Plan& plan, const RunReader& record
   return 0;
 }
 
+bool ended_by_itself(const Plan& plan, const RunReader& recording) {
+  if (plan.to != recording.end_step() || plan.session_ends != 0 || !plan.sessions.empty()) return false;
+  return effective_ending(recording.manifest(), recording.segment_of(plan.to - 1)) == "closed";
+}
+
 }  // namespace
 
 Plan without_anchor(Plan plan) {
@@ -131,6 +136,7 @@ Plan plan_replay(const RunReader& recording, const ReplayOptions& options) {
   if (!plan.refusal.empty()) return plan;
   plan.sessions = other_session(plan, recording);
   plan.session_ends = end_of_the_first_process(plan, recording);
+  plan.ends_there = ended_by_itself(plan, recording);
   return plan;
 }
 

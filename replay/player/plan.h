@@ -19,9 +19,10 @@ struct Plan {
   std::string start;               // empty, or why it begins at the start although there is an anchor
   std::uint64_t session_ends = 0;  // the first step of the window that another process recorded; 0: there is none
   bool whole = true;               // every step asked for was recorded
-  std::string remark;              // empty, or how the window was cut to what was recorded
-  std::string sessions;            // empty, or that the window holds steps of several sessions
-  std::string refusal;             // not empty: nothing can be compared, and why
+  bool ends_there = false;  // the recorded program ended by itself behind the window: one more step is a difference
+  std::string remark;       // empty, or how the window was cut to what was recorded
+  std::string sessions;     // empty, or that the window holds steps of several sessions
+  std::string refusal;      // not empty: nothing can be compared, and why
 };
 
 // The same window, reached without an anchor: all from the process's first step is computed.

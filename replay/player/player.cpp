@@ -52,6 +52,15 @@ std::vector<std::uint64_t> steps_before_anchors(const RunReader& recording) {
   return steps;
 }
 
+// On the way to an anchor nothing takes longer than it took the recording, but for a program that waits for a number
+// which nothing computes there.
+std::chrono::nanoseconds patience_on_the_way(const RunReader& recording, const Plan& plan) {
+  constexpr std::chrono::nanoseconds least = std::chrono::minutes(1), most = std::chrono::hours(24);
+  const std::chrono::nanoseconds took{recording.record(plan.first_step).timing.began_ns -
+                                      recording.segment_of(plan.session_first_step).began_ns};
+  return least + std::clamp(took, std::chrono::nanoseconds(0), most);
+}
+
 WatchOptions watch_options(const Stage& stage, std::optional<std::uint64_t> dump_step, const std::string& suffix) {
   WatchOptions options;
   options.keep_going = stage.options.keep_going;
@@ -91,6 +100,7 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   if (held != nullptr) anchor = verified_anchor(stage.recording, *held);
   const auto output = stage.folder / fmt::format("output{}.txt", options.dump_suffix);
   const bool keeps_output = stage.options.keep_output && options.dump_suffix.empty();
+  if (plan.anchor && plan.fast_forward) options.patience = patience_on_the_way(stage.recording, plan);
   Watch watch(stage.recording, plan, std::move(anchor), std::move(options));
   Server server(watch);
   if (stage.command.gives_seeds) give_seeds(stage.command.seeds, server.socket_path());
@@ -235,6 +245,14 @@ std::string reproduce(const ReplayOptions& options, const Plan& plan, const Verd
   return shell_words(words);
 }
 
+// Updates that no step holds: whether they are as they were, no step can tell.
+void tell_of_what_was_not_recorded(Verdict& verdict, const Manifest& manifest) {
+  const auto of_others = [](const Event& event) { return event.kind == "other_thread"; };
+  const auto found = std::ranges::find_if(manifest.events, of_others);
+  if (verdict.outcome != Outcome::same || found == manifest.events.end()) return;
+  verdict.limits.push_back("the training that was not recorded. " + found->text);
+}
+
 void write_verdict(const std::filesystem::path& folder, const Verdict& verdict) {
   std::ofstream(folder / "verdict.json") << to_json(verdict).dump(2, ' ', false,
                                                                   nlohmann::json::error_handler_t::replace)
@@ -271,8 +289,15 @@ std::optional<std::string> why_not_forward(const Plan& plan, const Pass& pass) {
   }
   for (const protocol::Notice& notice : pass.findings.notices)
     if (notice.kind == "restore_failed") return "the program could not be brought to the anchor: " + notice.text;
-  if (pass.findings.connected && pass.findings.steps.next() <= plan.first_step)
+  if (pass.findings.goes_on)
+    return fmt::format("brought to the anchor at step {} without computing, the program trained on after step {}",
+                       plan.anchor->step, plan.to - 1);
+  const std::uint64_t next = pass.findings.steps.next();
+  if (pass.findings.connected && next <= plan.first_step)
     return fmt::format("the program {} before it came to the anchor at step {}", pass.ending.text(), plan.anchor->step);
+  if (pass.findings.connected && next < plan.to)
+    return fmt::format("brought to the anchor at step {} without computing, the program {} before step {}",
+                       plan.anchor->step, pass.ending.text(), next);
   return std::nullopt;
 }
 
@@ -362,6 +387,7 @@ void play(const Stage& stage, const Plan& plan) {
   }
   if (stage.view != nullptr) name_refused_writes(verdict, first.refused);
   if (stage.view != nullptr && !plan.anchor) name_restored(verdict, *stage.view, plan.first_step);
+  tell_of_what_was_not_recorded(verdict, stage.recording.manifest());
   verdict.reproduce = reproduce(stage.options, plan, verdict);
   write_verdict(stage.folder, verdict);
 }

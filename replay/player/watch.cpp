@@ -33,6 +33,10 @@ bool needs_record(const StepRecord& mine) {
   return false;
 }
 
+std::int64_t steady_ns() {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
 Watch::Watch(const StepSource& recording, const Plan& plan, Descriptor anchor, WatchOptions options)
@@ -42,6 +46,18 @@ Watch::Watch(const StepSource& recording, const Plan& plan, Descriptor anchor, W
       options_(std::move(options)),
       findings_(ReplayedSteps(plan.first_step, chain_before(recording, plan.first_step))),
       forward_next_(plan.session_first_step) {}
+
+bool Watch::is_over() const {
+  if (ended_) return told_to_stop_ || at_its_end_;
+  const std::int64_t silent = steady_ns() - heard_ns_;
+  if (at_its_end_) return silent > 3 * longest_ns_;
+  return on_the_way_ && options_.patience.count() > 0 && silent > options_.patience.count();
+}
+
+void Watch::hear() {
+  const std::int64_t now = steady_ns(), before = heard_ns_.exchange(now);
+  longest_ns_ = std::max(longest_ns_.load(), now - before);
+}
 
 // Of one that was turned away nobody tells when it ends: whether its process is there, the kernel knows.
 std::uint32_t Watch::rank_of(const Client& client) {
@@ -60,6 +76,8 @@ Greeting Watch::on_hello(const Client& client) {
   const std::uint32_t rank = rank_of(client);
   if (followed_ || rank != options_.rank) return greeting;
   followed_ = client.number;
+  heard_ns_ = steady_ns();
+  on_the_way_ = static_cast<bool>(anchor_) && plan_.fast_forward;
   greeting.welcome.rank = rank;
   greeting.welcome.read_steps = options_.read_steps;
   findings_.connected = true;
@@ -68,7 +86,7 @@ Greeting Watch::on_hello(const Client& client) {
   greeting.welcome.mode = protocol::Mode::replay;
   greeting.welcome.first_step = plan_.first_step;
   greeting.welcome.from = plan_.from;
-  greeting.welcome.to = plan_.to;
+  greeting.welcome.to = plan_.to + (plan_.ends_there ? 1 : 0);
   greeting.welcome.has_anchor = static_cast<bool>(anchor_);
   greeting.welcome.dump_step = options_.dump_step;
   if (anchor_) {
@@ -96,6 +114,7 @@ void Watch::on_layout(const Client& client, const Layout& layout) {
 Ack Watch::on_step(const Client& client, StepRecord&& record) {
   Ack ack{.step = record.step, .answer = Ack::Answer::go_on};
   if (client.number != followed_) return ack;
+  hear();
   try {
     const bool on_the_way = findings_.steps.next() == plan_.first_step && record.step < plan_.first_step;
     if (on_the_way && plan_.anchor && record.step == forward_next_) return forward(record);
@@ -103,6 +122,7 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
       throw BrokenInput(
           fmt::format("the program sent step {} where step {} was due", record.step, findings_.steps.next()));
     }
+    on_the_way_ = false;
     ack.hyper = pinned_hyper(record.step + 1);
     ack.answer = judge(findings_.steps.add(std::move(record), layout_));
   } catch (const TamperedInput& error) {
@@ -152,12 +172,14 @@ Ack Watch::forward(const StepRecord& mine) {
 // The step that parts is dumped; the answer to the one after it stops the program.
 Ack::Answer Watch::judge(const StepRecord& mine) {
   if (options_.saved != nullptr) options_.saved->add(mine, *layout_);
+  findings_.goes_on = mine.step >= plan_.to && plan_.ends_there;
   if (mine.step >= plan_.to || (findings_.difference && !options_.keep_going)) return Ack::Answer::stop;
   std::optional<Difference> difference;
   if (!equal_by_chain(mine)) difference = compare_with_recording(mine);
   count(mine.step, difference.has_value());
   const bool last = mine.step + 1 == plan_.to;
-  if (!difference || findings_.difference) return last ? Ack::Answer::stop : Ack::Answer::go_on;
+  at_its_end_ = last && plan_.ends_there;
+  if (!difference || findings_.difference) return last && !at_its_end_ ? Ack::Answer::stop : Ack::Answer::go_on;
   findings_.difference = std::move(difference);
   findings_.steps.hold();
   return mine.step == options_.dump_step ? Ack::Answer::stop : Ack::Answer::dump;
@@ -213,7 +235,8 @@ void Watch::on_code(const Client& client, const protocol::Code& code) {
 // A session that was told to stop closed itself, but not because the program had done all its steps.
 std::string Watch::saved_ending(const ClientEnd& end) const {
   if (end.how != "closed") return end.how;
-  if (findings_.difference && !options_.keep_going) return "stopped at the first divergence";
+  const bool parts = findings_.goes_on || (findings_.difference && !options_.keep_going);
+  if (parts) return "stopped at the first divergence";
   const bool window = findings_.steps.next() >= plan_.to && plan_.to < recording_.end_step();
   return window ? "closed after the asked window" : end.how;
 }

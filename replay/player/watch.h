@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -30,6 +31,7 @@ struct WatchOptions {
   std::uint32_t rank = 0;
   bool pin_hyper = false, pin_rng = false;  // the program is given these lanes
   std::vector<std::uint64_t> read_steps;    // see protocol::Welcome
+  std::chrono::nanoseconds patience{0};     // for a step on the way to the anchor; 0: without end
 };
 
 // What one replay found.
@@ -45,6 +47,7 @@ struct Findings {
   std::uint64_t warm_up = 0;                              // steps before them compared
   std::uint64_t forwarded = 0;                            // steps on the way to the anchor, not computed
   std::uint64_t differing = 0;                            // asked steps that differ, with keep_going
+  bool goes_on = false;  // behind the last step, where the recorded program ended by itself
   LaneTallies lanes{};
   std::vector<protocol::Notice> notices;
   std::optional<ClientEnd> end;
@@ -61,8 +64,10 @@ class Watch : public Sink {
 
   [[nodiscard]] Findings take_findings() { return std::move(findings_); }
 
-  // The followed session was told to stop, and has ended: the rest of the program has nothing to tell. Any thread.
-  [[nodiscard]] bool is_over() const { return told_to_stop_ && ended_; }
+  // The program has nothing more to tell: the followed session did all that was asked, and has ended; or it was silent
+  // for too long behind its last step, where its end is awaited, or on the way to the anchor, where it may wait for a
+  // number that nothing computes. Any thread.
+  [[nodiscard]] bool is_over() const;
 
   Greeting on_hello(const Client& client) override;
   std::uint64_t on_start(const Client& client, const protocol::Start& start) override;
@@ -85,6 +90,7 @@ class Watch : public Sink {
   void count(std::uint64_t step, bool differs);
   [[nodiscard]] std::string saved_ending(const ClientEnd& end) const;
   [[nodiscard]] std::uint32_t rank_of(const Client& client);
+  void hear();
 
   const StepSource& recording_;
   const Plan& plan_;
@@ -93,7 +99,8 @@ class Watch : public Sink {
   Findings findings_;
   std::optional<std::uint64_t> followed_;  // number of the client that is compared
   std::map<pid_t, std::uint32_t> ranks_;   // of the processes that said hello and live
-  std::atomic<bool> told_to_stop_ = false, ended_ = false;
+  std::atomic<bool> told_to_stop_ = false, ended_ = false, at_its_end_ = false, on_the_way_ = false;
+  std::atomic<std::int64_t> heard_ns_ = 0, longest_ns_ = 0;  // of a steady clock: the last frame, the longest silence
   std::shared_ptr<const Layout> layout_;
   std::uint64_t forward_next_ = 0;  // the step that a fast-forwarding program sends next
   bool chains_agree_ = true;        // up to the step before

@@ -222,8 +222,12 @@ class Watched {
   // True once.
   bool outlives_its_use() {
     constexpr std::chrono::seconds grace{10};
-    if (is_over_ == nullptr || ended_for_that_ || !is_over_()) return false;
-    if (!over_since_) over_since_ = Clock::now();
+    if (is_over_ == nullptr || ended_for_that_) return false;
+    if (!is_over_())
+      over_since_.reset();
+    else if (!over_since_)
+      over_since_ = Clock::now();
+    if (!over_since_) return false;
     ended_for_that_ = Clock::now() - *over_since_ > grace;
     return ended_for_that_;
   }

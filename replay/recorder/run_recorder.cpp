@@ -437,7 +437,8 @@ void RunRecorder::on_end(const Client& client, const ClientEnd& end) {
         kind_of(end.how), next,
         fmt::format("Process {} ended without saying so ({}) before step {} was complete.", client.pid, end.how, next));
   if (end.how.starts_with("refused")) state.terminal.say(fmt::format("process {}: {}", client.pid, end.how));
-  session.log().end(end.how);
+  const bool was_stopped = state.options.stop_after != 0 && next >= state.options.stop_after;
+  session.log().end(was_stopped ? "stopped after the asked steps" : end.how);
   state.sessions.erase(found);
   state.renew_quietly();
 }

@@ -206,6 +206,51 @@ TEST(Watch, TellsHowFarItIs) {
   EXPECT_EQ(told, "replaying step 21 of 24 to 29, from the anchor at step 20");
 }
 
+TEST(Watch, AsksForOneMoreStepWhereTheRecordingEndedByItself) {
+  const MemoryRun recording(40), program(43);
+  Plan plan = plan_from(30, 30, 40);
+  EXPECT_FALSE(play(recording, program, plan).findings.goes_on);
+  plan.ends_there = true;
+  Watch watch(recording, plan, Descriptor(), {});
+  Client client;
+  EXPECT_EQ(watch.on_hello(client).welcome.to, 41U);
+  watch.on_layout(client, program.layout(0));
+  for (std::uint64_t step = 30; step < 40; ++step)
+    EXPECT_EQ(watch.on_step(client, program.record(step)).answer, protocol::Ack::Answer::go_on) << step;
+  EXPECT_EQ(watch.on_step(client, program.record(40)).answer, protocol::Ack::Answer::stop);
+  EXPECT_TRUE(watch.take_findings().goes_on);
+}
+
+TEST(Judge, SaysWhereAProgramWasEndedBeforeItsEndWasSeen) {
+  const MemoryRun recording(40);
+  Plan plan = plan_from(30, 30, 40);
+  plan.ends_there = true;
+  Pass pass = play(recording, recording, plan);
+  EXPECT_THAT(judge(recording, plan, pass).limits, Each(Not(HasSubstr("no step follows"))));
+  pass.findings.end->said_bye = false;
+  EXPECT_EQ(judge(recording, plan, pass).outcome, Outcome::same);
+  EXPECT_THAT(judge(recording, plan, pass).limits, Contains(HasSubstr("no step follows on step 39")));
+}
+
+TEST(Watch, LosesPatienceWithAProgramThatIsSilentOnItsWayToTheAnchor) {
+  const MemoryRun recording(40);
+  Plan plan = plan_from(20, 20, 30);
+  plan.fast_forward = true;
+  for (const auto patience : {std::chrono::nanoseconds(0), std::chrono::nanoseconds(1)}) {
+    WatchOptions options;
+    options.patience = patience;
+    Watch watch(recording, plan, Descriptor(::dup(0)), options);
+    EXPECT_FALSE(watch.is_over()) << "it has not come";
+    Client client;
+    (void)watch.on_hello(client);
+    ::usleep(1000);
+    EXPECT_EQ(watch.is_over(), patience.count() == 1) << "0: without end";
+    watch.on_layout(client, recording.layout(0));
+    (void)watch.on_step(client, recording.record(20));
+    EXPECT_FALSE(watch.is_over()) << "it is there, and computes";
+  }
+}
+
 TEST(Watch, FollowsOneSessionOnly) {
   const MemoryRun recording(40);
   const Plan plan = plan_from(20, 20, 30);

@@ -186,6 +186,25 @@ TEST_F(Replay, ThatEndsByItselfTooEarlyHasEndedOtherwise) {
   EXPECT_EQ(answer.verdict.step, 30U);
 }
 
+TEST_F(Replay, ThatTrainsOnWhereTheRecordingEndedByItselfHasEndedOtherwise) {
+  const ReplayAnswer answer = replay_of({"--steps", "43"});
+  EXPECT_EQ(answer.verdict.outcome, Outcome::diverged) << answer.verdict;
+  EXPECT_EQ(answer.verdict.cause, Cause::ended);
+  EXPECT_EQ(answer.verdict.step, 40U);
+  EXPECT_EQ(answer.verdict.last_same_step, 39U);
+  EXPECT_EQ(answer.verdict.steps_compared, 40U);
+  EXPECT_THAT(answer.verdict.evidence, Contains(HasSubstr("trains on")));
+}
+
+TEST_F(Replay, OfAWindowInTheMiddleDoesNotAskHowTheProgramEnds) {
+  WrittenRun run;
+  run.argv = {SAMESTEP_FRAMES_TRAINER, "--steps", "43"};
+  testing::write(run, folder_ / "run");
+  ReplayOptions window = options();
+  window.to = 30;
+  EXPECT_EQ(replay(window).verdict.outcome, Outcome::same);
+}
+
 TEST_F(Replay, OfAWindowOutsideTheRunIsIncomparableAndStartsNothing) {
   WrittenRun run;
   run.argv = {SAMESTEP_FRAMES_TRAINER};
