@@ -4,7 +4,8 @@ A program that seeds with the clock or its process id trains something else ever
 random.Random(), numpy.random.seed(), numpy.random.default_rng() or torch.manual_seed() is written down beside the recorder's
 socket, a line of JSON a call. In a replay of the same command the recorder puts the recorded lines there first; where the
 program then asks for another number at the same call, from unchanged code, it is given the recorded one, and the replay's
-answer names both. A call from edited code keeps its own: an edited seed is a difference to be found.
+answer names both. A call from edited code keeps its own, and so does one of a process with other arguments where a file of
+the command was edited (a script that starts the program): an edited seed is a difference to be found.
 
 Runs at the interpreter's start, like _entropy.py, whose process names it shares.
 """
@@ -27,7 +28,7 @@ class Seeds:
         self._calls = {}  # by source
         self._unwritten = None  # the first failure
         self._codes = {}  # digests, by code object
-        self._given = None  # of all processes, by process, source and number of the call: (number, code)
+        self._given = None  # of all processes, by process, source and number of the call: (number, code, arguments)
 
     def __call__(self, source, value):
         """What to seed with where the program says `value`."""
@@ -41,10 +42,11 @@ class Seeds:
         self._calls[source] = number + 1
         if number >= MOST_CALLS:
             return value
-        name, code = self._process(), self._code(caller)
-        recorded, recorded_code = self._recorded().get((name, source, number), (text, code))
-        replaced = recorded != text and recorded_code == code
-        self._note({"process": name, "source": source, "call": number, "seed": text, "code": code, "replaced": replaced})
+        name, code, arguments = self._process(), self._code(caller), _arguments()
+        recorded, *recorded_by = self._recorded().get((name, source, number), (text, code, arguments))
+        replaced = recorded != text and recorded_by in ([code, None], [code, arguments])
+        self._note({"process": name, "source": source, "call": number, "seed": text, "code": code, "replaced": replaced,
+                    "arguments": arguments})
         return _read(recorded) if replaced else value
 
     def forked(self):
@@ -59,7 +61,8 @@ class Seeds:
                 with open(os.path.join(self._folder, GIVEN), encoding="ascii") as lines:
                     for line in lines:
                         call = json.loads(line)
-                        self._given[call["process"], call["source"], call["call"]] = call["seed"], call["code"]
+                        by = call["code"], call.get("arguments")
+                        self._given[call["process"], call["source"], call["call"]] = call["seed"], *by
             except OSError:
                 pass  # none, or the recorder has ended and this process has not
         return self._given
@@ -94,6 +97,13 @@ class Seeds:
                 digest.update(self._codes[code])
             frame = frame.f_back
         return digest.hexdigest()
+
+
+def _arguments():
+    """A digest of the process's arguments, without the program's own name."""
+    import hashlib
+
+    return hashlib.blake2b(ascii(getattr(sys, "argv", [])[1:]).encode(), digest_size=8).hexdigest()
 
 
 def _is_between(frame):

@@ -15,6 +15,7 @@ struct Command {
   std::vector<Pin> pins;             // in effect: recorded ones, then overridden
   std::vector<Seed> seeds;           // recorded
   bool gives_seeds = true;           // not to another command than the recorded one
+  bool seeds_by_arguments = false;   // a file of the command has changed: a seed that it gives its program may be meant
   std::vector<std::string> remarks;  // what a reader should know before it starts: overridden pins, another command
 };
 

@@ -103,7 +103,8 @@ Pass run_pass(const Stage& stage, const Plan& plan, const HeldAnchor* held, Watc
   if (plan.anchor && plan.fast_forward) options.patience = patience_on_the_way(stage.recording, plan);
   Watch watch(stage.recording, plan, std::move(anchor), std::move(options));
   Server server(watch);
-  if (stage.command.gives_seeds) give_seeds(stage.command.seeds, server.socket_path());
+  if (stage.command.gives_seeds)
+    give_seeds(stage.command.seeds, server.socket_path(), stage.command.seeds_by_arguments);
   Launch start = stage.command.launch;
   start.output = output;
   start.limits = stage.options.limits;
@@ -419,7 +420,8 @@ ReplayAnswer replay(const ReplayOptions& options) {
     answer.verdict.evidence.push_back(plan.refusal);
     return answer;
   }
-  const Command command = command_for(session_at(recording, plan.from), options);
+  Command command = command_for(session_at(recording, plan.from), options);
+  command.seeds_by_arguments = command_has_changed(session_at(recording, plan.from));
   const std::optional<ReplayView> view = view_for(options, command, session_at(recording, plan.from));
   if (plan.fast_forward && plan.anchor) compute_what_is_kept(plan, options, view.has_value());
   make_output_folder(options);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 
@@ -157,6 +158,15 @@ Surroundings Present::surroundings(const Findings& findings) {
     if (!change_of(file).empty())
       now.what["reads"]["files"].push_back({{"path", text(file, "path")}, {"digest", state_now(text(file, "path"))}});
   return now;
+}
+
+bool command_has_changed(const nlohmann::json& recorded) {
+  EqualSizes of_equal_size;
+  return std::ranges::any_of(recorded_files(recorded), [&](const nlohmann::json& file) {
+    const std::string role = text(file, "role");
+    if (role != "program" && role != "argument") return false;
+    return !change_of(file).empty() || !of_equal_size.change_of(file).empty();
+  });
 }
 
 }  // namespace samestep

@@ -30,4 +30,7 @@ class Present {
   ProgramCode code_;
 };
 
+// Whether a file that the recorded command names (its program, a script, a configuration) has other contents now.
+[[nodiscard]] bool command_has_changed(const nlohmann::json& recorded);
+
 }  // namespace samestep

@@ -37,20 +37,24 @@ std::optional<Seed> seed_of(const nlohmann::json& entry) {
   if (!entry.is_object()) return std::nullopt;
   const auto call = entry.find("call"), replaced = entry.find("replaced");
   if (call == entry.end() || !call->is_number_unsigned()) return std::nullopt;
-  Seed seed{text_of(entry, "process"), text_of(entry, "source"), call->get<std::uint64_t>(),
-            text_of(entry, "seed"),    text_of(entry, "code"),   false};
+  Seed seed{text_of(entry, "process"),  text_of(entry, "source"), call->get<std::uint64_t>(),
+            text_of(entry, "seed"),     text_of(entry, "code"),   false,
+            text_of(entry, "arguments")};
   seed.replaced = replaced != entry.end() && replaced->is_boolean() && replaced->get<bool>();
   const bool valid = is_word(seed.process, most_word, "/ ") && is_word(seed.source, most_word, "._") &&
-                     is_word(seed.value, most_value, "+-.") && is_word(seed.code, most_word, "");
+                     is_word(seed.value, most_value, "+-.") && is_word(seed.code, most_word, "") &&
+                     (seed.arguments.empty() || is_word(seed.arguments, most_word, ""));
   return valid ? std::optional(seed) : std::nullopt;
 }
 
 nlohmann::json to_json(const Seed& seed) {
-  return {{"process", seed.process},
-          {"source", seed.source},
-          {"call", seed.call},
-          {"seed", seed.value},
-          {"code", seed.code}};
+  nlohmann::json entry{{"process", seed.process},
+                       {"source", seed.source},
+                       {"call", seed.call},
+                       {"seed", seed.value},
+                       {"code", seed.code}};
+  if (!seed.arguments.empty()) entry["arguments"] = seed.arguments;
+  return entry;
 }
 
 bool same_call(const Seed& a, const Seed& b) {
@@ -67,7 +71,7 @@ std::string function_of(const std::string& source) {
 
 std::string sentence(const Seed& recorded, const Seed& asked) {
   const char* what = asked.replaced ? "the recorded one was put in its place"
-                                    : "it stands, as what calls it was edited or another command was given";
+                                    : "it stands, as what calls it was edited or other arguments were given";
   return fmt::format("{}, call {} of process {}, was given the seed {}, recorded was {}: {}", function_of(asked.source),
                      asked.call, asked.process, asked.value, recorded.value, what);
 }
@@ -86,10 +90,13 @@ std::vector<Seed> asked_seeds(const fs::path& socket) {
   return seeds;
 }
 
-void give_seeds(std::span<const Seed> seeds, const fs::path& socket) {
+void give_seeds(std::vector<Seed> seeds, const fs::path& socket, bool by_arguments) {
   const fs::path path = socket.parent_path() / given_file;
   std::ofstream out(path);
-  for (const Seed& seed : seeds) out << to_json(seed).dump() << '\n';
+  for (Seed& seed : seeds) {
+    if (!by_arguments) seed.arguments.clear();
+    out << to_json(seed).dump() << '\n';
+  }
   out.close();
   if (!out) throw BrokenInput(fmt::format("Writing the recorded seeds for the replay to {} failed.", path.string()));
 }

@@ -21,14 +21,16 @@ struct Seed {
   std::string value;       // as Python writes it
   std::string code;        // digest of the program's own code on the stack
   bool replaced = false;   // the program was given the recorded number instead
+  std::string arguments;   // digest of the process's arguments; empty of older recordings
 };
 
 inline constexpr std::size_t most_seeds = 1000;
 
 // What the processes wrote so far into the folder of a server's socket; empty where none did.
 [[nodiscard]] std::vector<Seed> asked_seeds(const std::filesystem::path& socket);
-// Lays `seeds` there for the processes of a replay. Throws BrokenInput where the folder cannot be written.
-void give_seeds(std::span<const Seed> seeds, const std::filesystem::path& socket);
+// Lays `seeds` there for the processes of a replay; `by_arguments`: for those that have the recorded arguments alone.
+// Throws BrokenInput where the folder cannot be written.
+void give_seeds(std::vector<Seed> seeds, const std::filesystem::path& socket, bool by_arguments);
 
 // As a manifest keeps them ("seeds" in Manifest::what), and back.
 [[nodiscard]] nlohmann::json to_json(std::span<const Seed> seeds);

@@ -36,7 +36,7 @@ RecordOptions record_options(const SampleOptions& options, const Sample& sample,
 }
 
 void give_what_was_seeded(const Sample& earlier, const Server& server) {
-  give_seeds(seeds_from_manifest(read_manifest(earlier.run).what), server.socket_path());
+  give_seeds(seeds_from_manifest(read_manifest(earlier.run).what), server.socket_path(), false);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 """Seeds that a program gives itself: another one at a replay is replaced, an edited one is a difference."""
+import shlex
 import unittest
 
 from recording import RecordingTest, python
@@ -46,6 +47,19 @@ class Seeds(RecordingTest):
         self.assert_stands("8", self.replay("run", "--", *python(self.script, "8")))
         self.script.write_text(TRAINING.format(seed="9"))
         self.assert_stands("9", self.replay("run"))
+
+    def test_a_script_around_it_may_choose_at_random_until_it_is_edited(self):
+        """Its process's arguments are others at every run; they are meant where somebody edited what gives them."""
+        self.script = self.folder / "script.py"
+        self.script.write_text(TRAINING.format(seed="int(sys.argv[1])"))
+        around, start = self.folder / "run.sh", f"exec {shlex.join(map(str, python(self.script)))}"
+        around.write_text(f"{start} $(date +%N | sed s/^0*/1/)\n")
+        self.record("run", "sh", str(around))
+        self.assert_same(self.replay("run"), 4)
+        around.write_text(f"{start} 8\n")
+        verdict = self.replay("run")
+        self.assertEqual((verdict["verdict"], verdict["lane"], verdict["step"]), ("diverged", "weights_in", 0))
+        self.assertIn("it stands", self.evidence(verdict))
 
     def assert_stands(self, seed, verdict):
         self.assertEqual((verdict["verdict"], verdict["lane"], verdict["step"]), ("diverged", "weights_in", 0))

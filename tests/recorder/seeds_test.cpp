@@ -55,6 +55,22 @@ TEST(Seeds, ReadsWholeLinesOnly) {
   EXPECT_EQ(seeds[1].value, "2");
 }
 
+TEST(Seeds, GoToOtherArgumentsUnlessThatIsNotWished) {
+  const TemporaryFolder folder;
+  auto one = entry();
+  one["arguments"] = "0a1b";
+  const auto seeds = from(std::vector{one});
+  ASSERT_EQ(seeds.size(), 1U);
+  for (const bool by_arguments : {true, false}) {
+    give_seeds(seeds, folder.path() / "socket", by_arguments);
+    nlohmann::json given;
+    std::ifstream(folder.path() / "seeds-given") >> given;
+    EXPECT_EQ(given.contains("arguments"), by_arguments) << given;
+  }
+  one["arguments"] = "no digest";
+  EXPECT_TRUE(from(std::vector{one}).empty());
+}
+
 TEST(Seeds, NamesTheOnesThatCameOutOtherwise) {
   const auto recorded = from(std::vector{entry("1")});
   auto asked = from(std::vector{entry("2")});
