@@ -162,12 +162,17 @@ std::string find_window(Dispatcher& trials, const BisectOptions& options, const 
   return first.assumption;
 }
 
-// The log's.
-void take_window(Dispatcher& trials, const Transcript& before, const RunReader& recording, const std::string& origin) {
+// The log's. Answers about another window than that of the search would be taken for its own.
+void take_window(Dispatcher& trials, const Transcript& before, const RunReader& recording) {
   const LoggedWindow& window = *before.window;
   if (window.from < recording.first_step() || window.to > recording.end_step())
+    throw BrokenInput(fmt::format("{}: the run does not hold this window, steps {} to {}", before.window_at,
+                                  window.from, window.to - 1));
+  if (window.from != window_around(recording, window.from).from)
     throw BrokenInput(
-        fmt::format("{}: the run does not hold its window, steps {} to {}", origin, window.from, window.to - 1));
+        fmt::format("{}: the run has no anchor at step {}, where this window begins: this is no log of samestep bisect "
+                    "over that run, or it was changed",
+                    before.window_at, window.from));
   trials.look_at({window.from, window.to});
 }
 
@@ -175,7 +180,7 @@ void take_window(Dispatcher& trials, const Transcript& before, const RunReader& 
 std::string choose_window(Dispatcher& trials, const BisectOptions& options, const std::optional<Transcript>& before,
                           const std::string& bad) {
   if (!before || !before->window) return find_window(trials, options, *options.run, bad);
-  take_window(trials, *before, RunReader(*options.run), options.resume->string());
+  take_window(trials, *before, RunReader(*options.run));
   return before->window->assumption;
 }
 
@@ -307,6 +312,7 @@ std::optional<BisectReport> search_once(std::unique_ptr<RevisionSearch> search, 
                                         const std::optional<Transcript>& before, Executor& executor) {
   Dispatcher trials(repository, settings_of(options, wanted, *options.run), executor);
   KnownAnswers known = take_answers(before, *search, options);
+  const std::size_t in_log = known.left();
   SearchLog log(options.folder / log_name);
   log.add(log_start(wanted) + log_trials(logged_settings(options)));
   if (!before) log.begin();
@@ -324,6 +330,7 @@ std::optional<BisectReport> search_once(std::unique_ptr<RevisionSearch> search, 
   trials.on_progress(options.replay.progress);
   if (!kept_answers_hold(report.answer, trials, wanted, search->history())) return std::nullopt;
   report.kept = trials.kept();
+  report.logged = in_log - known.left();
   report.window = trials.window();
   report.whole = report.window == whole_run(RunReader(*options.run));
   if (options.all) expect_the_good_to_reproduce(report.answer, watch, wanted.good);

@@ -65,6 +65,7 @@ struct BisectReport {
   TrialWindow window;                      // the steps that trials replayed
   bool whole = false;                      // these are all of the run
   std::size_t kept = 0;                    // of the answers: those that earlier bisects had left
+  std::size_t logged = 0;                  // of the answers: those of the log that was gone on from
   ChangedAround around;                    // where the good revision no longer reproduces the run
   std::filesystem::path log;               // of the search (bisect/transcript.h)
 };

@@ -24,6 +24,37 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t shown_lines = 4;  // of what git said
 
+// What git calls unchanged may hold other bytes than a checkout would write: it compares after converting (ends of
+// lines, filters, encodings), and by the attributes of the day on which the file was written. So of the revision that
+// stands here, the files whose bytes are not those of their blob, and those that a checkout converts, are written anew;
+// each of the others is what a checkout writes. So in submodules, whether .gitmodules knows them or not. Left alone is
+// what git-lfs keeps, where it is in use: it knows contents by their digest, and data can be large. Should a file not
+// be readable, those that follow it are written anew, too.
+constexpr const char* write_anew_script = R"sh(set -e
+folder=$(git rev-parse --absolute-git-dir)
+tracked=$folder/samestep-tracked anew=$folder/samestep-anew
+lfs=$(git config filter.lfs.process || :)$(git config filter.lfs.smudge || :)
+if [ -n "$lfs" ]; then set -- ':(exclude,attr:filter=lfs)'; else set --; fi
+git ls-files --stage -- "$@" | sed -n '/^100/p' > "$tracked"
+if [ "$(git config --bool core.autocrlf 2> /dev/null)" = true ] || git config core.eol | grep -qi '^crlf$'; then
+  cut -f 2 "$tracked" > "$anew"
+else
+  cut -f 2 "$tracked" | git hash-object --no-filters --stdin-paths | paste - "$tracked" |
+    sed -n '/^\([0-9a-f]*\)[[:blank:]]100[0-9]* \1 /!p' | cut -f 3 > "$anew"
+  cut -f 2 "$tracked" | git check-attr --stdin eol ident filter working-tree-encoding |
+    sed -nE -e '/: (unset|unspecified)$/d' \
+      -e 's/: (eol: crlf|ident: set|(filter|working-tree-encoding): [^ ]*)$//p' >> "$anew"
+fi
+if [ -s "$anew" ]; then
+  git update-index --force-remove --stdin < "$anew"
+  git checkout --quiet --force --detach HEAD --
+fi
+rm -f "$tracked" "$anew"
+git -c core.quotePath=false ls-files --stage | grep '^160000' | cut -f 2 | while read -r submodule; do
+  if [ -z "$(git -C "$submodule" rev-parse --show-prefix 2>&1)" ]; then (cd "$submodule"; /bin/sh -c "$write_anew"); fi
+done
+)sh";
+
 // $1: the checkout, $2: its git folder, $3: the commit; then the submodules that the revision has not. A lock is
 // another git's, which works outside. The index knows files that it was told not to look at (assume-unchanged, sparse
 // checkouts): here all of them count.
@@ -40,13 +71,16 @@ fi
 git checkout --quiet --force --detach "$commit" --
 if [ $# -gt 0 ]; then rm -rf -- "$@"; fi
 if [ -f .gitmodules ]; then git submodule --quiet update --force --checkout --recursive --no-fetch; fi
+/bin/sh -c "$write_anew"
 )";
 
 EnvironmentChanges environment_of(const Repository& repository, const std::string& commit) {
   std::map<std::string, std::string> settings = harmless_settings_of_submodules(repository, commit);
   settings["core.sparseCheckout"] = "false";
+  settings["core.fileMode"] = "true";  // else a file shows through that is executable here alone
   EnvironmentChanges changes = repository.git().environment();
   add_settings(changes, settings);
+  changes["write_anew"] = write_anew_script;
   return changes;
 }
 

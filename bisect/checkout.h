@@ -23,9 +23,11 @@ struct Prepared {
 // What a view must lay over, so that a revision can be checked out in it: the checkout and what git keeps of it.
 [[nodiscard]] std::vector<std::filesystem::path> folders_of(const Repository& repository);
 
-// Checks `commit` out in the view, in place of whatever is there, and settles it. Untracked files stay where nothing of
-// the revision stands; submodules that the checkout has are brought to the revision's commits as far as those are here.
-// `output`: a new file for what git says. REQUIRES the view to lay over folders_of(repository).
+// Checks `commit` out in the view, in place of whatever is there, and settles it. A tracked file of the checkout shows
+// through only where a checkout would write the same bytes and mode; reading them all is what that costs. Untracked
+// files stay where nothing of the revision stands; submodules that the checkout has are brought to the revision's
+// commits as far as those are here. `output`: a new file for what git says. REQUIRES the view to lay over
+// folders_of(repository).
 [[nodiscard]] Prepared check_out(View& view, const Repository& repository, const std::string& commit,
                                  const std::filesystem::path& output, const Limits& limits = {});
 

@@ -44,10 +44,13 @@ void need_recorded_window(const RunReader& recording, const ReplayOptions& optio
   const std::uint64_t first = recording.first_step(), end = recording.end_step();
   if (first == end) throw BrokenInput(fmt::format("{}: it holds no step of this rank", options.run.string()));
   const std::uint64_t from = options.from.value_or(first), to = options.to.value_or(end);
-  if (from >= first && to <= end && from < to) return;
+  if (from >= to)
+    throw BrokenInput(
+        fmt::format("--from {} and --to {} ask for no step: --to is one past the last step of the window", from, to));
+  if (from >= first && to <= end) return;
   throw BrokenInput(
       fmt::format("steps {} to {} were asked for, and {} holds {} to {}: no revision could answer for the others", from,
-                  to == 0 ? 0 : to - 1, options.run.string(), first, end - 1));
+                  to - 1, options.run.string(), first, end - 1));
 }
 
 }  // namespace

@@ -101,6 +101,10 @@ Prepared record_revision(const Repository& repository, const std::string& commit
   Prepared prepared = prepare(view, repository, commit, wanted.build, wanted.build_limits, wanted.folder);
   if (!prepared.why.empty() || prepared.asked_to_stop != 0) return prepared;
   const Ending ending = record_in(view, wanted);
+  if (ending.kind == Ending::Kind::not_started) {
+    prepared.why = fmt::format("the program could not be started: {}", ending.error);
+    return prepared;
+  }
   describe_the_revision(repository, commit, wanted);
   prepared.asked_to_stop = ending.asked_to_stop;
   if (has_steps(wanted.run)) return prepared;

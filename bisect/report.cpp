@@ -43,6 +43,7 @@ nlohmann::json to_json(const BisectReport& report) {
   nlohmann::json json = to_json(report.answer, describe);
   json["log"] = report.log.string();
   json["kept_answers"] = report.kept;
+  json["logged_answers"] = report.logged;
   json["window"] = {{"from", report.window.from}, {"to", report.window.to}};
   json["diff"] = report.diff.text.empty() ? nlohmann::json() : nlohmann::json(report.diff.text);
   add_to_json(json, report.around);
@@ -62,6 +63,9 @@ std::ostream& operator<<(std::ostream& out, const BisectReport& report) {
                      report.whole ? ", the whole run" : ": a revision that differs elsewhere only counts as the same");
   if (report.kept > 0)
     out << fmt::format("of these trials {} were made by earlier bisects (--fresh makes them again)\n", report.kept);
+  if (report.logged > 0)
+    out << fmt::format("of these trials {} were not made now: the log that this went on from answers them\n",
+                       report.logged);
   return out << "\nlog        " << report.log.string() << '\n';
 }
 

@@ -90,11 +90,13 @@ Repository::Repository(const fs::path& folder)
 }
 
 std::string Repository::commit(const std::string& revision) const {
-  const Git::Answer answer =
-      git_.try_to({"rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"});
-  std::string id = trimmed(answer.text);
-  if (answer.code != 0 || !is_id(id))
-    throw BrokenInput(fmt::format("{} knows no commit '{}'.", root_.string(), printable(revision)));
+  const auto id_of = [&](const std::string& name) {
+    return trimmed(git_.try_to({"rev-parse", "--verify", "--quiet", "--end-of-options", name}).text);
+  };
+  // In two steps: of ":/text" all that follows is the text.
+  std::string id = id_of(revision);
+  if (is_id(id)) id = id_of(id + "^{commit}");
+  if (!is_id(id)) throw BrokenInput(fmt::format("{} knows no commit '{}'.", root_.string(), printable(revision)));
   return id;
 }
 

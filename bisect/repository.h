@@ -1,13 +1,13 @@
 // A git repository as a bisect reads it: which commits lie between two revisions, who made them, what they changed.
-// Reading writes nothing, starts nothing that the repository names (bisect/git.h), and knows real objects alone:
-// neither replacements nor grafts, for an accusation names a commit by its id.
+// Reading writes nothing, starts nothing that the repository names (replay/recorder/git.h), and knows real objects
+// alone: neither replacements nor grafts, for an accusation names a commit by its id.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include "bisect/git.h"
+#include "replay/recorder/git.h"
 
 namespace samestep {
 

@@ -1,5 +1,5 @@
 // The submodules of a checkout: what a revision has of them, and what their own configurations name. Their repositories
-// came from somebody else as the checkout's did, so nothing that they name is started either (bisect/git.h).
+// came from somebody else as the checkout's did, so nothing that they name is started either (replay/recorder/git.h).
 #pragma once
 
 #include <map>

@@ -37,6 +37,7 @@ class Line {
     throw BrokenInput(where_ + ": " + why + ": this is no log of samestep bisect, or it was changed");
   }
   [[nodiscard]] bool at_end() const { return rest_.empty(); }
+  [[nodiscard]] const std::string& where() const { return where_; }
 
   bool take(std::string_view expected) {
     if (rest_.substr(0, expected.size()) != expected) return false;
@@ -135,6 +136,13 @@ std::pair<TrialQuestion, TrialAnswer> read_answer(Line& line, TrialOutcome outco
   return {question, answer};
 }
 
+// Before the window a replay can part (in the steps on the way to it), after it none.
+void need_in_window(const Line& line, const TrialAnswer& answer, const std::optional<LoggedWindow>& window) {
+  if (window && answer.step.value_or(window->from) >= window->to)
+    line.refuse("step " + std::to_string(*answer.step) + " lies after the window, which ends before step " +
+                std::to_string(window->to));
+}
+
 LoggedWindow read_window(Line& line) {
   LoggedWindow window{line.number(), line.number(), ""};
   if (!line.at_end()) window.assumption = line.text();
@@ -152,11 +160,14 @@ void read_line(Line& line, std::size_t count, Transcript& transcript) {
     transcript.trials = line.object();
   } else if (transcript.rounds.empty() && !transcript.window && line.take("window")) {
     transcript.window = read_window(line);
+    transcript.window_at = line.where();
   } else if (line.take("ask")) {
+    if (!transcript.trials.is_null() && !transcript.window) line.refuse("`window` is missing before the first `ask`");
     transcript.rounds.push_back({line.number(max_workers), {}});
     if (transcript.rounds.back().workers == 0 || !line.at_end()) line.refuse("`ask` takes the number of workers");
   } else if (const std::optional<TrialOutcome> outcome = read_outcome(line); outcome && !transcript.rounds.empty()) {
     transcript.rounds.back().answers.push_back(read_answer(line, *outcome));
+    need_in_window(line, transcript.rounds.back().answers.back().second, transcript.window);
   } else {
     line.refuse("neither `ask` nor an answer to one");
   }

@@ -58,6 +58,7 @@ struct Transcript {
   SearchOptions options;
   nlohmann::json trials;  // an object; null where the log says nothing of them
   std::optional<LoggedWindow> window;
+  std::string window_at;  // "ORIGIN:LINE" of it
   std::vector<Round> rounds;
 };
 

@@ -13,6 +13,7 @@
 #include "cli/bisect_environment.h"
 #include "cli/bisect_requirements.h"
 #include "cli/junit_file.h"
+#include "cli/numbers.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "replay/player/command.h"
@@ -220,7 +221,7 @@ void add_trial_options(CLI::App* verb, BisectArguments& arguments) {
   BisectOptions& options = arguments.options;
   verb->add_option("--build", options.build, "a shell's command that builds a revision, in the checkout's top folder");
   of_commits(arguments, verb->add_option("--steps", options.steps, "without RUN: record so many steps only"))
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   verb->add_flag("--fresh", options.fresh, "make every trial, also those that earlier bisects have made");
   CLI::Option* in_place = verb->add_flag("--in-place", options.replay.in_place,
                                          "in worktrees instead of views, where the machine allows no view");
@@ -239,10 +240,10 @@ void add_trial_options(CLI::App* verb, BisectArguments& arguments) {
 void add_limits(CLI::App* verb, BisectArguments& arguments) {
   verb->add_option("--build-seconds", arguments.build_seconds,
                    "a build that takes longer makes its revision untestable")
-      ->check(CLI::Range(0.001, 1e9));
-  verb->add_option("--seconds", arguments.seconds, "so does a replay")->check(CLI::Range(0.001, 1e9));
+      ->check(some_seconds());
+  verb->add_option("--seconds", arguments.seconds, "so does a replay")->check(some_seconds());
   verb->add_option("--memory", arguments.memory, "so does a build or a replay whose processes take more, e.g. 8GB")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(some_bytes());
 }
 
 void add_options(CLI::App* verb, BisectArguments& arguments) {

@@ -55,6 +55,15 @@ std::optional<std::string> mistake_in_option(const CLI::App& verb, const std::st
   return std::nullopt;
 }
 
+// How many of the words after it an option takes; all that come where it takes any number.
+int most_values_of(const CLI::App& verb, const std::string& word) {
+  const auto [name, value] = as_written(word);
+  const CLI::Option* option = verb.get_option_no_throw(name);
+  if (option == nullptr || value) return 0;
+  const bool many = option->get_expected_max() > 1;
+  return many && !option->get_allow_extra_args() ? 1 : option->get_expected_max();
+}
+
 }  // namespace
 
 const CLI::App* verb_named(const CLI::App& app, const std::string& name) {
@@ -79,14 +88,12 @@ std::vector<std::string> with_places_filled(const CLI::App& app, std::vector<std
   const CLI::Option* run = verb == nullptr ? nullptr : verb->get_option_no_throw("RUN");
   const auto dashes = std::ranges::find(words, "--");
   if (run == nullptr || run->get_required() || dashes == words.end()) return words;
-  for (auto word = words.begin() + 1; word < dashes; ++word) {
+  for (auto word = words.begin() + 1; word < dashes;) {
     if (!is_option(*word)) return words;
-    const auto [name, value] = as_written(*word);
-    const CLI::Option* option = verb->get_option_no_throw(name);
-    const bool takes_next = option != nullptr && option->get_expected_min() > 0 && !value;
-    if (takes_next) ++word;
+    int more = most_values_of(*verb, *word);
+    for (++word; word < dashes && more > 0 && !is_option(*word); --more) ++word;
   }
-  words.insert(dashes, "");
+  words.insert(words.begin() + 1, "");  // at the end, an option that takes several values would take it
   return words;
 }
 

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "cli/answer.h"
+#include "cli/numbers.h"
 #include "cli/verbs.h"
 #include "replay/doctor/findings.h"
 #include "replay/doctor/tried_program.h"
@@ -119,7 +120,7 @@ void add_doctor(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<DoctorArguments>();
   CLI::App* verb = app.add_subcommand("doctor", "Name what would keep a training from being reproduced, and the fix");
   verb->add_option("--steps", arguments->steps, "record so many steps of the program, twice (default: 8)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   verb->add_option("--save", arguments->save,
                    "keep the recordings here (default: samestep-runs/<UTC time>-doctor-<program>)");
   verb->add_flag("--json", arguments->json, "one JSON object on standard output");

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cli/answer.h"
+#include "cli/numbers.h"
 #include "cli/verbs.h"
 #include "replay/player/command.h"
 #include "replay/recorder/command_words.h"
@@ -111,7 +112,7 @@ void add_options(CLI::App* verb, RecordArguments& arguments) {
       ->transform(CLI::AsSizeValue(false));
   verb->add_option("--detail-every", options.detail_every,
                    "keep per-tensor detail of every K-th step only; a replay regenerates the rest")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   verb->add_option("--log-budget", arguments.log_budget,
                    "thin the detail of the steps that follow when the log passes this (default: 1 GiB)")
       ->transform(CLI::AsSizeValue(false));

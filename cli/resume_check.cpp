@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "cli/answer.h"
+#include "cli/numbers.h"
 #include "cli/verbs.h"
 #include "replay/resume/resume_check.h"
 #include "replay/run/error.h"
@@ -43,7 +44,7 @@ void add_options(CLI::App* verb, ResumeArguments& arguments) {
   verb->add_option("--resume", options.resume,
                    "the command that resumes the training (default: test Samestep's own anchor after that step)");
   verb->add_option("--steps", options.steps, "look at the first N steps only (default: all that the program makes)")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   verb->add_option("--keep", arguments.keep, "keep the recordings and what the commands print here (must not exist)");
   CLI::Option* in_place = verb->add_flag(
       "--in-place", options.in_place, "run in copies of the folder instead of views: what is written elsewhere stays");

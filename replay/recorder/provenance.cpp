@@ -10,7 +10,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "replay/recorder/program_output.h"
+#include "replay/recorder/git.h"
+#include "replay/run/error.h"
 #include "replay/run/utc.h"
 
 namespace samestep {
@@ -54,13 +55,29 @@ nlohmann::json job_ids() {
   return jobs;
 }
 
-// Nothing in the checkout is written: optional locks are for git's convenience, and a difference would renew the index.
-std::optional<ProgramOutput> git(const fs::path& cwd, std::vector<std::string> words, std::size_t limit) {
-  std::vector<std::string> argv{
-      "git", "--no-optional-locks",        "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
-      "-c",  "diff.autoRefreshIndex=false"};
-  argv.insert(argv.end(), words.begin(), words.end());
-  return output_of(argv, cwd, git_patience, limit);
+// What nobody waits for longer is not told.
+std::optional<Git> git_of(const fs::path& folder) {
+  try {
+    return Git(folder, git_patience);
+  } catch (const BrokenInput&) {
+    return std::nullopt;
+  }
+}
+
+std::optional<Git::Answer> told(const Git& git, std::vector<std::string> words, std::size_t limit) {
+  try {
+    Git::Answer answer = git.try_to(std::move(words), limit);
+    if (answer.code == 0) return answer;
+  } catch (const BrokenInput&) {
+  }
+  return std::nullopt;
+}
+
+// The index is not renewed, as for a person who asks. Whether files of a submodule were changed, only its own filters
+// could tell.
+std::vector<std::string> difference() {
+  return {"-c",  "diff.autoRefreshIndex=false", "diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty",
+          "HEAD"};
 }
 
 std::string trimmed(std::string text) {
@@ -83,17 +100,19 @@ fs::path program_path(const std::string& word, const fs::path& cwd) {
 }  // namespace
 
 nlohmann::json describe_revision(const fs::path& cwd) {
-  const auto head = git(cwd, {"rev-parse", "HEAD"}, 128);
+  const std::optional<Git> git = git_of(cwd);
+  if (!git) return nullptr;
+  const auto head = told(*git, {"rev-parse", "HEAD"}, 128);
   if (!head) return nullptr;
   nlohmann::json revision{{"commit", trimmed(head->text)}};
-  if (const auto top = git(cwd, {"rev-parse", "--show-toplevel"}, 4096)) revision["top"] = trimmed(top->text);
-  if (const auto branch = git(cwd, {"rev-parse", "--abbrev-ref", "HEAD"}, 1024))
+  if (const auto top = told(*git, {"rev-parse", "--show-toplevel"}, 4096)) revision["top"] = trimmed(top->text);
+  if (const auto branch = told(*git, {"rev-parse", "--abbrev-ref", "HEAD"}, 1024))
     revision["branch"] = trimmed(branch->text);
-  if (const auto diff = git(cwd, {"diff", "--no-ext-diff", "--no-textconv", "HEAD"}, most_diff)) {
+  if (const auto diff = told(*git, difference(), most_diff)) {
     revision["diff"] = diff->text;
     revision["diff_cut"] = diff->cut;
   }
-  if (const auto names = git(cwd, {"ls-files", "--others", "--exclude-standard", "--directory"}, most_untracked)) {
+  if (const auto names = told(*git, {"ls-files", "--others", "--exclude-standard", "--directory"}, most_untracked)) {
     revision["untracked"] = nlohmann::json::array();
     std::istringstream lines(names->text);
     for (std::string line; std::getline(lines, line);) revision["untracked"].push_back(line);

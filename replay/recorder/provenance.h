@@ -16,8 +16,8 @@ namespace samestep {
 [[nodiscard]] nlohmann::json describe_run(std::span<const std::string> argv, const std::filesystem::path& cwd,
                                           std::span<const Pin> pins);
 // HEAD, branch, the uncommitted difference (at most 1 MiB of text), names of untracked files (at most 64 KiB); null
-// where cwd is in no git checkout, or git does not answer within seconds. Filters that the checkout's own configuration
-// names are run: not for a revision that somebody else may have made.
+// where cwd is in no git checkout, or git does not answer within seconds. Nothing
+// that the checkout's own configuration names is started (replay/recorder/git.h).
 [[nodiscard]] nlohmann::json describe_revision(const std::filesystem::path& cwd);
 // Processor, flags, kernel, memory, GPU driver.
 [[nodiscard]] nlohmann::json describe_machine();

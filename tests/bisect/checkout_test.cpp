@@ -107,6 +107,80 @@ TEST_F(ACheckout, FilesThatTheIndexWasToldNotToLookAtAreTheRevisionsToo) {
   EXPECT_EQ(in_view(Repository(made_.root()), second_, "cat train.py new/module.py; test ! -e old"), "two\nold\n");
 }
 
+// Git calls each of these files unchanged, and a checkout of the revision would write another.
+TEST_F(ACheckout, FilesThatGitCallsUnchangedHoldTheBytesThatACheckoutWrites) {
+  if (!has_views()) return;
+  MadeRepository made(folder_ / "lines");
+  const std::string show = "for file in *.txt; do echo $file; od -An -c $file; done; git status --porcelain";
+  made.write("a.txt", "a\n");
+  made.write("b.txt", "$Id$\n");
+  const std::string plain = made.commit("plain");
+  made.write(".gitattributes", "a.txt text eol=crlf\nb.txt ident\n");
+  const std::string converted = made.commit("converted");
+  const auto fresh = [&](const std::string& commit) {
+    return made.sh("git worktree add -q ../fresh " + commit + "; cd ../fresh; " + show +
+                   "; git worktree remove --force ../fresh");
+  };
+  const Repository repository(made.root());
+  EXPECT_EQ(in_view(repository, converted, show), fresh(converted));
+  made.sh("rm *.txt; git checkout -q -f " + converted + "; git checkout -q " + plain + "; grep -q '\r' a.txt");
+  EXPECT_EQ(in_view(repository, plain, show), fresh(plain));
+  made.sh("git config core.autocrlf true");
+  EXPECT_EQ(in_view(repository, plain, show), fresh(plain));
+}
+
+TEST_F(ACheckout, LineEndsThatGitOverlooksAreTheRevisions) {
+  if (!has_views()) return;
+  made_.write(".gitattributes", "* text=auto\n");
+  made_.write("\"odd\" n\tame.py", "one\n");
+  made_.write("train.py", "one\n");
+  const std::string commit = made_.commit("text");
+  made_.write("\"odd\" n\tame.py", "one\r\n");
+  made_.write("train.py", "one\r\n");
+  made_.sh("git add -A; test -z \"$(git status --porcelain)\"");
+  EXPECT_EQ(in_view(Repository(made_.root()), commit, "cat train.py *odd*"), "one\none\n");
+}
+
+TEST_F(ACheckout, FilesAreExecutableWhereTheRevisionSaysSo) {
+  if (!has_views()) return;
+  made_.sh("git checkout -q -f " + second_ + "; git config core.fileMode false; chmod +x train.py");
+  EXPECT_EQ(in_view(Repository(made_.root()), second_, "test -x train.py || echo no"), "no\n");
+}
+
+TEST_F(ACheckout, FilesThatNothingConvertsKeepTheirTimes) {
+  if (!has_views()) return;
+  made_.sh("git checkout -q -f " + second_ +
+           "; echo '* text=auto' > .git/info/attributes; touch -d 2001-02-03 train.py");
+  EXPECT_EQ(in_view(Repository(made_.root()), second_, "date -r train.py +%F; ls .git | grep samestep || :"),
+            "2001-02-03\n");
+}
+
+// The user's own git-lfs knows what it keeps by its digest, and copying it anew into each trial could be gigabytes.
+TEST_F(ACheckout, DataThatGitLfsKeepsShowsThrough) {
+  if (!has_views()) return;
+  const char* home = std::getenv("HOME");
+  ::setenv("HOME", folder_.path().c_str(), 1);
+  std::ofstream(folder_ / ".gitconfig") << "[filter \"lfs\"]\n  clean = echo pointer\n  smudge = echo copied\n";
+  made_.write(".gitattributes", "weights filter=lfs -text\n");
+  made_.write("weights", "data\n");
+  made_.sh("git -c filter.lfs.clean='echo pointer' add weights; git commit -qm weights");
+  EXPECT_EQ(in_view(Repository(made_.root()), "HEAD", "cat weights; git cat-file -p :weights"), "data\npointer\n");
+  ::setenv("HOME", home, 1);
+}
+
+TEST_F(ACheckout, FilesOfSubmodulesHoldTheBytesThatACheckoutWrites) {
+  if (!has_views()) return;
+  MadeRepository whole(folder_ / "whole");
+  whole.sh("git -c protocol.file.allow=always submodule --quiet add ../project part");
+  const std::string commit = whole.commit("whole");
+  whole.sh(
+      "cd part; echo '* text=auto' > \"$(git rev-parse --git-dir)\"/info/attributes; "
+      "printf 'one\\r\\n' > train.py; git add -A; test -z \"$(git status --porcelain)\"");
+  EXPECT_EQ(in_view(Repository(whole.root()), commit, "cat part/train.py"), "one\n");
+  whole.sh("mkdir empty; git mv .gitmodules none; git update-index --add --cacheinfo 160000," + first_ + ",empty");
+  EXPECT_EQ(in_view(Repository(whole.root()), whole.commit("unknown"), "cat part/train.py; ls empty"), "one\n");
+}
+
 TEST_F(ACheckout, InAViewOfALinkedWorktreeAndOfASubmoduleWorks) {
   if (!has_views()) return;
   made_.sh("git worktree add -q ../linked " + first_ +

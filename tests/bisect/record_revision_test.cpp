@@ -66,6 +66,11 @@ TEST_F(ARecordedRevision, ThatDoesNotBuildOrStartSaysWhy) {
   RevisionRecording building = wanted();
   building.build = "echo no compiler; false";
   EXPECT_EQ(record_revision(repository, broken, building).why, "it does not build: exited with code 1; no compiler");
+  RevisionRecording mistyped = wanted();
+  mistyped.command = {"nosuchprogram"};
+  mistyped.run = folder_ / "another";
+  EXPECT_THAT(record_revision(repository, broken, mistyped).why,
+              HasSubstr("the program could not be started: cannot start 'nosuchprogram'"));
 }
 
 }  // namespace

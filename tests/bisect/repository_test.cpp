@@ -41,6 +41,7 @@ TEST_F(ARepository, ResolvesRevisionsAndRefusesWhatIsNone) {
   const Repository repository(made_.root());
   EXPECT_EQ(repository.commit("main"), second);
   EXPECT_EQ(repository.commit("v1"), first);
+  EXPECT_EQ(repository.commit(":/fir"), first);
   EXPECT_EQ(repository.commit(second.substr(0, 10)), second);
   for (const char* wrong : {"nothing", "", "--all", "-h", "main:file", "v1..main", "HEAD^{tree}"})
     EXPECT_THAT(message_of([&] { (void)repository.commit(wrong); }), HasSubstr("knows no commit '")) << wrong;

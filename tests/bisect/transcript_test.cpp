@@ -191,6 +191,29 @@ TEST(BrokenLogs, OfOtherHistoriesAreRefused) {
 
 // As users of git do with its log: whatever line is taken out, the search comes to the same answer, and makes the
 // trials that it misses, those alone.
+TEST(BrokenLogs, WithAnAnswerAfterTheWindowOrWithoutAWindowAreRefused) {
+  SearchOptions options;
+  options.good = std::string(40, '0');
+  options.bad = std::string(40, '1');
+  TrialAnswer answer;
+  answer.outcome = TrialOutcome::diverged;
+  answer.step = 13;
+  const std::string start = log_start(options) + log_trials(nlohmann::json::object()), ask = "samestep bisect ask 1\n";
+  const std::string line = log_answer({options.bad, 0}, answer);
+  const auto refusal = [](const std::string& log) -> std::string {
+    try {
+      static_cast<void>(read_transcript(log, "bisect.log"));
+    } catch (const BrokenInput& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal(start + log_window({3, 14, ""}) + ask + line), "");
+  EXPECT_THAT(refusal(start + log_window({3, 13, ""}) + ask + line),
+              HasSubstr("bisect.log:9: step 13 lies after the window, which ends before step 13"));
+  EXPECT_THAT(refusal(start + ask + line), HasSubstr("bisect.log:6: `window` is missing"));
+}
+
 TEST(EditedLogs, WithoutAnAnswerTheTrialIsMadeAgain) {
   const MadeHistory made({.commits = 40, .merges = 0.2}, 5);
   const auto trial = [&](const std::string& commit) { return made.truth(commit); };

@@ -44,6 +44,7 @@ TEST_F(Bisecting, ResumesFromWhatItsLogHolds) {
     const json again = bisect(resume());
     EXPECT_EQ(again["culprit"], whole["culprit"]);
     EXPECT_EQ(again["trials"], whole["trials"]);
+    EXPECT_EQ(again["logged_answers"], kept);
     const bool window = keep > 5;  // without its line the bad revision is tried over the whole run once more
     EXPECT_EQ(trials_made() - before, answers - static_cast<std::size_t>(kept) + (window ? 0 : 1)) << keep;
     EXPECT_EQ(lines(), all);
@@ -132,6 +133,24 @@ TEST_F(Bisecting, RefusesALogOfAnotherSearch) {
   expect_refused(resume(), "is another one than the log's search was made against");
   fs::permissions(log(), fs::perms::group_write, fs::perm_options::add);
   expect_refused(resume(), "others may write to it");
+}
+
+TEST_F(Bisecting, ALogWithAnotherWindowIsRefusedWithItsLine) {
+  const json whole = bisect("run " + ends_ + own_folder());
+  const std::uint64_t from = whole["window"]["from"], to = whole["window"]["to"];
+  std::vector<std::string> edited = lines();
+  const auto window = std::find_if(edited.begin(), edited.end(),
+                                   [](const std::string& line) { return line.starts_with("samestep bisect window "); });
+  ASSERT_NE(window, edited.end());
+  const std::string at = "bisect.log:" + std::to_string(window - edited.begin() + 1) + ": ";
+  *window = "samestep bisect window " + std::to_string(from + 1) + " " + std::to_string(to) + "\n";
+  rewrite(edited);
+  EXPECT_EQ(samestep("bisect" + resume()), 2);
+  EXPECT_THAT(errors(), HasSubstr(at + "the run has no anchor at step " + std::to_string(from + 1)));
+  *window = "samestep bisect window " + std::to_string(from) + " 1000\n";
+  rewrite(edited);
+  EXPECT_EQ(samestep("bisect" + resume()), 2);
+  EXPECT_THAT(errors(), HasSubstr(at + "the run does not hold this window"));
 }
 
 // The good revision's own recording is the reference then, and is not made again.

@@ -136,6 +136,28 @@ TEST_F(Cli, NamesTheWordThatIsWrong) {
   EXPECT_EQ(json::parse(samestep("inspect run --json --bogus").out)["verdict"], nullptr);
 }
 
+TEST_F(Cli, ANumberThatIsNoneIsRefusedWithWhatIsExpected) {
+  const std::string bisect = "bisect --good a --bad b ";
+  for (const char* wrong : {"nan", "inf", "0", "soon"}) {
+    const std::string expected = std::string("seconds: takes seconds, from 0.001 to 1000000000, not ") + wrong + " ";
+    EXPECT_THAT(samestep(bisect + "--seconds " + wrong + " -- true").error, HasSubstr(expected));
+    EXPECT_THAT(samestep(bisect + "--build-seconds " + wrong + " -- true").error, HasSubstr(expected));
+  }
+  EXPECT_THAT(samestep(bisect + "--memory 0GB -- true").error, HasSubstr("from 1 byte on, not 0GB: leave it out"));
+  for (const std::string words : {bisect + "--steps 0 -- true", std::string("doctor --steps 0 -- true"),
+                                  std::string("record --detail-every 0 -- true")})
+    EXPECT_THAT(samestep(words).error, HasSubstr("takes a whole number from 1 on, not 0 ")) << words;
+}
+
+TEST_F(Cli, TheCommandAfterTheDashesIsNotTakenForTheRun) {
+  for (const std::string option : {"--requirements a", "--requirements a b", "--environment", "--environment other"}) {
+    const std::string error = samestep("bisect " + option + " -- sh train.sh").error;
+    const std::string name = option.substr(0, option.find(' '));
+    EXPECT_THAT(error, HasSubstr(option == "--requirements a" ? name : name + ": give the run first")) << error;
+    EXPECT_THAT(error, Not(HasSubstr("no such"))) << error;
+  }
+}
+
 // Reading a pipe or a device would never end.
 TEST_F(Cli, AShortOptionMayHoldItsValue) {
   for (const char* jobs : {"-j2", "-j 2", "--jobs=2"}) {

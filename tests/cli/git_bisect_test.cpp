@@ -86,6 +86,8 @@ TEST_F(GitBisect, AWindowThatWasNotRecordedEndsIt) {
   EXPECT_EQ(code_of(replay("run --to 41")), ends);
   EXPECT_THAT(said(), HasSubstr("steps 0 to 40 were asked for, and run holds 0 to 39"));
   EXPECT_EQ(code_of(replay("run --from 40 --to 50")), ends) << said();
+  EXPECT_EQ(code_of(replay("run --from 3 --to 3")), ends);
+  EXPECT_THAT(said(), HasSubstr("--from 3 and --to 3 ask for no step"));
 }
 
 TEST_F(GitBisect, OutsideOfACheckoutItEnds) {

@@ -226,5 +226,26 @@ TEST(Revision, HasHeadBranchAndUncommittedWork) {
   EXPECT_TRUE(describe_revision("/").is_null());
 }
 
+// A checkout may have come from somebody else, a submodule of it from anybody.
+TEST(Revision, IsDescribedWithoutStartingWhatTheRepositoryNames) {
+  std::string name = (fs::temp_directory_path() / "samestep-git-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(name.data()), nullptr);
+  const fs::path folder = name;
+  const std::string setup =
+      "set -e; for it in . part; do git init -q $it; cd $it; git config user.email a@b; git config user.name a; "
+      "echo '* filter=evil' > .gitattributes; echo one > file; git add -A . 2> /dev/null; git commit -qm first; "
+      "git config filter.evil.clean \"touch '$OLDPWD/started'; cat\"; cd - > /dev/null; done; "
+      "git add part 2> /dev/null; git commit -qm part; rm -f started; sleep 0.01; echo two > file; echo two > "
+      "part/file";
+  const std::vector<std::string> shell{"sh", "-c", setup};
+  ASSERT_TRUE(output_of(shell, folder, std::chrono::seconds(20), 1000));
+  EXPECT_THAT(describe_revision(folder)["diff"].get<std::string>(), ::testing::HasSubstr("+two"));
+  std::vector<std::string> marks;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.path().filename() == "started") marks.push_back(entry.path().string());
+  EXPECT_THAT(marks, ::testing::IsEmpty());
+  fs::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace samestep

@@ -17,8 +17,8 @@ namespace samestep {
 class Git {
  public:
   // Of the repository that `folder` lies in. Throws BrokenInput where there is no git program, or no repository that
-  // git would read (another user's, say), with git's own words.
-  explicit Git(const std::filesystem::path& folder);
+  // git would read (another user's, say), with git's own words. `patience`: with each answer.
+  explicit Git(const std::filesystem::path& folder, std::chrono::seconds patience = std::chrono::seconds(60));
 
   struct Answer {
     std::string text;  // standard output
@@ -27,7 +27,7 @@ class Git {
     std::string errors;  // the first line of what git said about it
   };
   // Standard output, at most `limit` bytes; for commands that read. Throws BrokenInput where git cannot be started or
-  // takes longer than a minute.
+  // takes longer than it may.
   [[nodiscard]] Answer try_to(std::vector<std::string> words, std::size_t limit = most) const;
   // The same, where git must succeed and its answer must be whole: throws BrokenInput "DOING: what git said".
   [[nodiscard]] std::string ask(const std::string& doing, std::vector<std::string> words,
@@ -42,6 +42,7 @@ class Git {
  private:
   static constexpr std::size_t most = std::size_t{256} << 20;  // a million commits with their parents
   std::filesystem::path folder_;
+  std::chrono::seconds patience_;
   EnvironmentChanges environment_;
   std::vector<std::string> filters_left_out_;
 };

@@ -1,4 +1,4 @@
-#include "bisect/git.h"
+#include "replay/recorder/git.h"
 
 #include <fmt/format.h>
 
@@ -17,7 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds patience{60};
 constexpr std::size_t most_configuration = std::size_t{4} << 20;
 
 // Set whatever the configuration says; git takes the last value of a name, and these come last.
@@ -128,7 +127,8 @@ void add_settings(EnvironmentChanges& changes, const std::map<std::string, std::
   changes["GIT_CONFIG_COUNT"] = std::to_string(count);
 }
 
-Git::Git(const fs::path& folder) : folder_(folder), environment_(without_gits_variables()) {
+Git::Git(const fs::path& folder, std::chrono::seconds patience)
+    : folder_(folder), patience_(patience), environment_(without_gits_variables()) {
   add_settings(environment_, fixed_settings());
   (void)ask(fmt::format("{} is no checkout that git can read", folder.string()), {"rev-parse", "--git-dir"});
   const std::string listed =
@@ -144,7 +144,7 @@ Git::Answer Git::try_to(std::vector<std::string> words, std::size_t limit) const
   program.argv.insert(program.argv.end(), words.begin(), words.end());
   program.environment = environment_with(environment_);
   program.cwd = folder_;
-  program.patience = patience;
+  program.patience = patience_;
   program.limit = limit;
   auto end = run_small(program);
   std::error_code error;
@@ -153,7 +153,7 @@ Git::Answer Git::try_to(std::vector<std::string> words, std::size_t limit) const
   if (!end) throw BrokenInput("The git program cannot be started: is it installed, and in PATH?");
   if (end->code < 0)
     throw BrokenInput(
-        fmt::format("git {} in {} gave no answer within {} s.", words.front(), folder_.string(), patience.count()));
+        fmt::format("git {} in {} gave no answer within {} s.", words.front(), folder_.string(), patience_.count()));
   return {std::move(end->text), end->cut, end->code, first_line(end->errors)};
 }
 
