@@ -129,6 +129,25 @@ TEST_F(RecordedFilesOf, WhatTheRecordingChangedStandsInItsOldPlace) {
   EXPECT_EQ(text_of(folder_ / ("kept" + (fs::canonical(work()) / "last").string())), "second\n");
 }
 
+// As make does: what is older than its source is made again, and then it is not.
+TEST_F(RecordedFilesOf, ATimeThatTheRecordingSetIsTheOldOneInAReplay) {
+  SKIP_WITHOUT_VIEWS();
+  for (const char* name : {"raw", "stamp"}) std::ofstream(work() / name) << name << "\n";
+  fs::last_write_time(work() / "stamp", fs::file_time_type::clock::now() - std::chrono::hours(1));
+  record("if [ raw -nt stamp ]; then echo older; else echo newer; fi; touch -c stamp");
+  EXPECT_EQ(text_of(folder_ / "run" / entry(what()["writes"]["changed"], "stamp")["saved"].get<std::string>()),
+            "stamp\n");
+  EXPECT_EQ(replay(), 0) << text_of(folder_ / "out") << text_of(folder_ / "err");
+  EXPECT_THAT(printed(), HasSubstr("older\n"));
+}
+
+TEST_F(RecordedFilesOf, AModeThatTheRecordingSetIsKept) {
+  std::ofstream(work() / "tool") << "x\n";
+  fs::permissions(work() / "tool", fs::perms(0640));
+  record("chmod 700 tool");
+  EXPECT_EQ(entry(what()["writes"]["changed"], "tool")["mode"], 0640) << what()["writes"];
+}
+
 TEST_F(RecordedFilesOf, AFolderThatTheRecordingWroteToIsLaidOver) {
   SKIP_WITHOUT_VIEWS();
   const fs::path elsewhere = fs::path("/var/tmp") / ("samestep-test-" + std::to_string(::getpid()));
