@@ -145,7 +145,10 @@ Manifest RunRecorder::State::first_manifest() const {
                       {"anchor_budget", options.anchor_budget.value_or(default_anchor_budget(run))},
                       {"detail_every", options.detail_every},
                       {"fresh_digests", options.fresh_digests}};
-  if (options.attached != 0) what["settings"]["attached"] = options.attached;
+  if (options.attached != 0) {
+    what["settings"]["attached"] = options.attached;
+    what.erase("standard_input");  // it is how the program ends the recording
+  }
   if (made_here) {
     Manifest fresh;
     fresh.run_id = new_run_id();
