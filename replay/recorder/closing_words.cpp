@@ -61,6 +61,9 @@ std::string events_line(const ManifestKeeper& manifest) {
 
 std::string last_line(const Recorded& recorded) {
   const std::string path = shown(recorded.run);
+  if (!recorded.gone.empty())
+    return fmt::format("recorded {} steps in {}, but the run is lost: its {} was removed meanwhile", recorded.steps,
+                       path, recorded.gone);
   if (recorded.steps == 0) {
     const std::string failed = recorded.ended.empty() ? "" : fmt::format("the command {}; ", recorded.ended);
     return fmt::format("recorded 0 steps in {}; {}{}", path, failed, why_no_step(recorded));

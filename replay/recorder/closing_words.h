@@ -30,9 +30,10 @@ struct Recorded {
   bool is_python = false;  // the command names one
   std::string ended;       // how the command ended, where it was not well: "exited with code 2"
   bool failed = false;
+  std::string gone;  // a file of the run that is no longer there: it cannot be read
 };
 // The last line: steps, place, size, bytes a step, chain head (and whose, where that is not plain), next command; or
-// why there are no steps.
+// why there are no steps, or no run.
 [[nodiscard]] std::string last_line(const Recorded& recorded);
 
 }  // namespace samestep

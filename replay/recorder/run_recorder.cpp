@@ -94,6 +94,7 @@ struct RunRecorder::State {
   void mind_log_budget(Session& session);
   void mind_unseen(const Client& client);
   void fail(Session& session, const std::string& why);
+  [[nodiscard]] std::string gone() const;  // what the manifest names and somebody has removed; empty where nothing is
   [[nodiscard]] Recorded recorded() const;
 
   RecordOptions options;
@@ -237,6 +238,13 @@ void RunRecorder::State::fail(Session& session, const std::string& why) {
   renew_quietly();
 }
 
+std::string RunRecorder::State::gone() const {
+  std::error_code ignored;
+  for (const SegmentEntry& segment : manifest.copy().segments)
+    if (!segment.file.empty() && !fs::exists(run / segment.file, ignored)) return segment.file;
+  return fs::exists(run / format::manifest_file, ignored) ? "" : format::manifest_file;
+}
+
 Recorded RunRecorder::State::recorded() const {
   Recorded sum;
   sum.run = run;
@@ -244,6 +252,7 @@ Recorded RunRecorder::State::recorded() const {
   sum.someone_connected = someone_connected;
   sum.is_python = std::ranges::any_of(options.argv, is_python);
   sum.failed = !failure.empty();
+  sum.gone = gone();
   for (const auto& [rank, state] : ranks) {
     sum.log_bytes += state.bytes;
     if (state.end_step == 0 || sum.ranks++ != 0) continue;

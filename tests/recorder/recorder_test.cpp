@@ -341,6 +341,20 @@ TEST(RecordFailure, ABrokenClientEndsItsOwnRecordingOnly) {
   }
 }
 
+// It used to name the command that replays it.
+TEST(RecordFailure, ARunThatWasRemovedMeanwhileIsSaidToBeLost) {
+  for (const std::string removed : {"run/log-r0000-s0000.h5", "run"}) {
+    Recording recording;
+    Process process({RECORD_PROGRAM, "--run", recording.run().string(), "--", "/bin/sh", "-c",
+                     std::string(FRAME_CHILD) + " --steps 20; rm -r " + removed},
+                    recording.folder);
+    EXPECT_EQ(process.wait(), 0);
+    EXPECT_THAT(process.error(),
+                HasSubstr("recorded 20 steps in run, but the run is lost: its log-r0000-s0000.h5 was"));
+    EXPECT_THAT(process.error(), Not(HasSubstr("next: ")));
+  }
+}
+
 // --- Going on ---------------------------------------------------------------------------------------------------
 
 TEST(RecordContinue, GoesOnAfterTheStepWhoseWeightsItHas) {
