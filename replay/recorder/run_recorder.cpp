@@ -251,6 +251,7 @@ Recorded RunRecorder::State::recorded() const {
   sum.steps = steps;
   sum.someone_connected = someone_connected;
   sum.is_python = std::ranges::any_of(options.argv, is_python);
+  sum.without_hooks = option_against_hooks(options.argv);
   sum.failed = !failure.empty();
   sum.gone = gone();
   for (const auto& [rank, state] : ranks) {

@@ -148,6 +148,15 @@ TEST(Record, TellsAPythonUserOfPyTorchAndThePackage) {
   EXPECT_THAT(process.error(), HasSubstr("-nope.py"));
 }
 
+TEST(Record, TellsAPythonUserOfTheOptionThatSwitchesTheHookOff) {
+  Folder folder;
+  const std::string python = (folder / "python3").string();
+  std::filesystem::create_symlink("/bin/true", python);
+  Process process({RECORD_PROGRAM, "--", python, "-u", "-I", "train.py"}, folder);
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_THAT(process.error(), HasSubstr("with -I Python starts without the hook that records"));
+}
+
 // All pins set by the user: it used to say "recording to nbrun with ".
 TEST(Record, SaysNoWithWhereItSetNothing) {
   Folder folder;
