@@ -45,7 +45,6 @@ nlohmann::json summary(const std::filesystem::path& path, int exit_code) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return json;  // the command was not started
   const Manifest manifest = read_manifest(path);
-  json["run"] = path.string();
   json["command_ended"] = manifest.what.value("command_ended", nlohmann::json());
   json["events"] = manifest.events.size();
   json["anchors"] = manifest.anchors.size();
@@ -53,8 +52,18 @@ nlohmann::json summary(const std::filesystem::path& path, int exit_code) {
   std::set<std::uint32_t> ranks;
   for (const SegmentEntry& segment : manifest.segments) ranks.insert(segment.rank);
   for (const std::uint32_t rank : ranks) json["ranks"].push_back(rank_json(path, rank));
+  json["run"] = path.string();
   json["next"] = shell_words({"samestep", "replay", path.string()});
   return json;
+}
+
+// Of a run that was removed while it was recorded there is nothing to tell; the command has its exit code all the same.
+nlohmann::json summary_or_error(const std::filesystem::path& path, int exit_code) {
+  try {
+    return summary(path, exit_code);
+  } catch (const BrokenInput& error) {
+    return {{"exit_code", exit_code}, {"run", nullptr}, {"ranks", nlohmann::json::array()}, {"error", error.what()}};
+  }
 }
 
 // Standard output is the command's, so the object goes to a file; made before the start, so that a folder that is not
@@ -79,7 +88,7 @@ int record_with_json(RecordOptions& options, const std::string& file) {
     if (options.run.empty()) options.run = make_default_run(options.cwd, program_name(options.argv), utc_now_ns());
     const std::filesystem::path path = std::filesystem::absolute(options.run).lexically_normal();
     const int code = record(options);
-    write_json(out, summary(path, code));
+    write_json(out, summary_or_error(path, code));
     return code;
   } catch (const std::exception& error) {
     write_json(out, {{"exit_code", exit_usage}, {"error", error.what()}});

@@ -14,7 +14,7 @@ import threading
 
 import torch
 
-from samestep import _entropy, _kept, _native, _optimizers, _provenance, _reachable
+from samestep import _entropy, _kept, _native, _optimizers, _provenance, _reachable, _text
 from samestep._anchors import Anchors
 from samestep._by_hand import ByHand
 from samestep._optimizer_table import OptimizerTable, TooMany
@@ -122,7 +122,7 @@ class Moments:
     def give_up(self, why):
         """The run ends here, as one that was lost: its log says why."""
         self.turn_off()
-        if self.native is None or not self.native.give_up(why):
+        if self.native is None or not self.native.give_up(_text.utf8(why)):
             sys.stderr.write(f"samestep: {why}; the training goes on unrecorded\n")
 
     # --- optimizers and the table of weights
@@ -323,7 +323,7 @@ class Moments:
 
     def hyper(self, name, value):
         if self.native is not None:
-            self.native.hyper(name, float(value))
+            self.native.hyper(_text.utf8(name), float(value))
 
     # --- P and O
 
@@ -397,4 +397,4 @@ class Moments:
 
 def normal(name):
     """A parameter's name without what wrappers put before it."""
-    return ".".join(part for part in name.split(".") if part not in ("_orig_mod", "module"))
+    return _text.utf8(".".join(part for part in name.split(".") if part not in ("_orig_mod", "module")))

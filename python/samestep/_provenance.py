@@ -5,6 +5,8 @@ Only names and paths are told; the recorder reads and digests the files, beside 
 import os
 import sys
 
+from samestep import _text
+
 
 def _file_of(module):
     """Where a module came from; None where it has no file. Asks the module's own dictionary: a lazy module would import
@@ -27,4 +29,5 @@ def tell(native, moment):
     found = modules()
     folders = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
     script = _file_of(sys.modules.get("__main__"))
-    native.code(moment, script or "", [name for name, _ in found], [path for _, path in found], folders)
+    names, paths = [_text.utf8(name) for name, _ in found], [_text.path(path) for _, path in found]
+    native.code(moment, _text.path(script or ""), names, paths, [_text.path(folder) for folder in folders])

@@ -15,6 +15,7 @@ import types
 
 import torch
 
+from samestep import _text
 from samestep._tensors import overwrite
 
 _HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
@@ -222,7 +223,7 @@ class _Walk:
                 self.found[name] = value
             return
         for key, part in _parts(value):
-            self.visit(f"{name}.{key}", part, depth + 1)
+            self.visit(_text.utf8(f"{name}.{key}"), part, depth + 1)
 
 
 class _ModuleWalk(_Walk):

@@ -13,6 +13,8 @@ import warnings
 
 import torch
 
+from samestep import _text
+
 KIND = "nondeterministic"  # of the event
 _SIGN = "does not have a deterministic implementation"
 _MOST_PLACES = 200
@@ -64,7 +66,7 @@ class DeterminismWarnings:
         """At every step: tells what was seen since the last one."""
         self.stand_first()
         while self.untold:
-            native.event(KIND, self.untold.pop(0))
+            native.event(KIND, _text.utf8(self.untold.pop(0)))
 
     def stand_first(self):
         """Every step again, for `warnings.filters` can be assigned to."""

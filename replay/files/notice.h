@@ -1,7 +1,7 @@
 // replay/files/ is a small library that a recorded program carries (LD_PRELOAD): it stands before the C library's calls
-// that open, make, rename and remove files and tells the recorder of them. It links the C library alone, allocates
-// nothing, keeps errno, and steps aside where nobody listens. It may include nothing of the rest; the recorder includes
-// this header. Calls come in, notices go out over a Unix socket, one connection a notice.
+// that open, make, rename, remove and mark files and tells the recorder of them. It links the C library alone,
+// allocates nothing, keeps errno, and steps aside where nobody listens. It may include nothing of the rest; the
+// recorder includes this header. Calls come in, notices go out over a Unix socket, one connection a notice.
 //
 //   preload.cpp  the calls
 //   teller.h     which of them are told, and how
@@ -19,7 +19,7 @@ inline constexpr const char* socket_name = "files";
 enum class Kind : std::uint8_t {
   hello = 'h',         // a process begins; the answer is a Wish. Its path is that of the program
   read = 'r',          // a file was opened for reading
-  will_write = 'w',    // a file that is there is about to be changed; answered when it has been saved
+  will_write = 'w',    // a file that is there, its time or its mode is about to be changed; answered when it is saved
   will_replace = 'd',  // the same of an entry of a folder (a link itself, not what it leads to): removed or replaced
   opened_anew = 'o',   // a file that was not there was opened
   made = 'n',          // an entry of a folder is new: a folder, a link, a file that was renamed to it

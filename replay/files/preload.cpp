@@ -1,12 +1,14 @@
-// The calls that open, make, rename and remove files: each is told of and done by the next library behind this one, the
-// C library as a rule. Nothing a program can see is changed, but the time.
+// The calls that open, make, rename and remove files, and set their times and modes: each is told of and done by the
+// next library behind this one, the C library as a rule. Nothing a program can see is changed, but the time.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
+#include <utime.h>
 
 #include <atomic>
 
@@ -104,6 +106,18 @@ int rename_with(int from_folder, const char* from, int to_folder, const char* to
   } else {
     tell_refusal(to_folder, to);
   }
+  return result;
+}
+
+// The times or the mode of a file are set, by its path or, where that is null, by the descriptor `folder`: both decide
+// what a program does next (make, and whatever else compares times).
+template <class Call>
+int mark_with(int folder, const char* path, bool follow, Call call) {
+  if (wish() == Wish::nothing) return call();
+  if (path == nullptr || is_there(folder, path, follow))
+    tell(follow ? Kind::will_write : Kind::will_replace, folder, path);
+  const int result = call();
+  if (result != 0) tell_refusal(folder, path);
   return result;
 }
 
@@ -276,4 +290,56 @@ SAMESTEP_CALL int renameat(int from_folder, const char* from, int to_folder, con
 SAMESTEP_CALL int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) noexcept {
   SAMESTEP_NEXT(renameat2);
   return rename_with(from_folder, from, to_folder, to, [&] { return call(from_folder, from, to_folder, to, flags); });
+}
+
+SAMESTEP_CALL int utimensat(int folder, const char* path, const timespec times[2], int flags) noexcept {
+  SAMESTEP_NEXT(utimensat);
+  const bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
+  return mark_with(folder, path, follow, [&] { return call(folder, path, times, flags); });
+}
+
+SAMESTEP_CALL int futimens(int file, const timespec times[2]) noexcept {
+  SAMESTEP_NEXT(futimens);
+  return mark_with(file, nullptr, true, [&] { return call(file, times); });
+}
+
+SAMESTEP_CALL int utime(const char* path, const utimbuf* times) noexcept {
+  SAMESTEP_NEXT(utime);
+  return mark_with(AT_FDCWD, path, true, [&] { return call(path, times); });
+}
+
+SAMESTEP_CALL int utimes(const char* path, const timeval times[2]) noexcept {
+  SAMESTEP_NEXT(utimes);
+  return mark_with(AT_FDCWD, path, true, [&] { return call(path, times); });
+}
+
+SAMESTEP_CALL int lutimes(const char* path, const timeval times[2]) noexcept {
+  SAMESTEP_NEXT(lutimes);
+  return mark_with(AT_FDCWD, path, false, [&] { return call(path, times); });
+}
+
+SAMESTEP_CALL int futimes(int file, const timeval times[2]) noexcept {
+  SAMESTEP_NEXT(futimes);
+  return mark_with(file, nullptr, true, [&] { return call(file, times); });
+}
+
+SAMESTEP_CALL int futimesat(int folder, const char* path, const timeval times[2]) noexcept {
+  SAMESTEP_NEXT(futimesat);
+  return mark_with(folder, path, true, [&] { return call(folder, path, times); });
+}
+
+SAMESTEP_CALL int chmod(const char* path, mode_t mode) noexcept {
+  SAMESTEP_NEXT(chmod);
+  return mark_with(AT_FDCWD, path, true, [&] { return call(path, mode); });
+}
+
+SAMESTEP_CALL int fchmod(int file, mode_t mode) noexcept {
+  SAMESTEP_NEXT(fchmod);
+  return mark_with(file, nullptr, true, [&] { return call(file, mode); });
+}
+
+SAMESTEP_CALL int fchmodat(int folder, const char* path, mode_t mode, int flags) noexcept {
+  SAMESTEP_NEXT(fchmodat);
+  const bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
+  return mark_with(folder, path, follow, [&] { return call(folder, path, mode, flags); });
 }

@@ -50,7 +50,7 @@ void add_number(Path& path, int number) {
   path.add(digits + at);
 }
 
-// The folder itself goes to `path`; false where nobody knows it.
+// The folder itself, or whatever file the descriptor stands for, goes to `path`; false where nobody knows it.
 bool add_folder(Path& path, int folder) {
   if (folder == AT_FDCWD) {
     const long length = syscall(SYS_getcwd, path.text, sizeof path.text);
@@ -71,6 +71,7 @@ bool add_folder(Path& path, int folder) {
 
 bool make_absolute(Path& path, int folder, const char* given) {
   path.text[0] = '\0';
+  if (given == nullptr) return folder != AT_FDCWD && add_folder(path, folder);
   if (given[0] != '/') {
     if (!add_folder(path, folder)) return false;
     path.add("/");
@@ -202,7 +203,7 @@ void tell(Kind kind, int folder, const char* path) {
   const KeepErrno kept;
   if (wish() == Wish::nothing || (wish() == Wish::refusals && kind != Kind::refused)) return;
   Path absolute;
-  if (path == nullptr || path[0] == '\0' || !make_absolute(absolute, folder, path)) return;
+  if ((path != nullptr && path[0] == '\0') || !make_absolute(absolute, folder, path)) return;
   if (is_left_out(kind, absolute)) return;
   if (is_repeated(kind) || is_news(kind, absolute)) send_notice(kind, absolute);
 }

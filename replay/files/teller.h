@@ -24,8 +24,9 @@ class KeepErrno {
 // What the recorder wished for when this process began.
 [[nodiscard]] Wish wish();
 
-// Tells of `path` as seen from the folder that descriptor `folder` (or AT_FDCWD) stands for, unless the same was told
-// before or it is a system's, a package's or a device's. Returns when it is answered, where it is a kind that is.
+// Tells of `path` as seen from the folder that descriptor `folder` (or AT_FDCWD) stands for, where `path` is null of
+// what the descriptor itself stands for, unless the same was told before or it is a system's, a package's or a
+// device's. Returns when it is answered, where it is a kind that is.
 void tell(Kind kind, int folder, const char* path);
 
 // True where something of that name is there; `follow`: where a link leads to.

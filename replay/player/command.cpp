@@ -8,6 +8,7 @@
 #include <optional>
 #include <sstream>
 
+#include "replay/recorder/provenance.h"
 #include "replay/run/error.h"
 #include "replay/run/format.h"
 
@@ -111,6 +112,27 @@ void begin_where_recorded(Command& command, const nlohmann::json& recorded) {
   command.remarks.emplace_back("the recording began at the program's samestep.record(): so does this");
 }
 
+// What came through it is no part of a run. Nothing is said of a terminal or of no input: a replay needs nothing for
+// it.
+void tell_of_standard_input(Command& command, const nlohmann::json& recorded) {
+  const auto input = recorded.is_object() ? recorded.value("standard_input", nlohmann::json()) : nlohmann::json();
+  if (!input.is_object() || input == describe_standard_input()) return;
+  const auto text = [&](const char* key) {
+    return input.contains(key) && input[key].is_string() ? input[key].get<std::string>() : std::string();
+  };
+  const std::string kind = text("kind");
+  if (kind == "file")
+    command.remarks.push_back(
+        fmt::format("the recording's standard input was the file {}: if the program reads it, give "
+                    "the same again: < {}",
+                    text("path"), quoted(text("path"))));
+  else if (kind == "pipe" || kind == "socket")
+    command.remarks.push_back(
+        fmt::format("the recording's standard input was a {}, and a run does not keep what came "
+                    "through it: if the program reads it, give the same again",
+                    kind));
+}
+
 }  // namespace
 
 bool is_own_run(const std::filesystem::path& run) {
@@ -137,6 +159,7 @@ Command command_for(const nlohmann::json& recorded, const ReplayOptions& options
   command.launch.environment = changes_for(command.pins, current_environment());
   exchange_variables(command, options.environment);
   begin_where_recorded(command, recorded);
+  tell_of_standard_input(command, recorded);
   command.seeds = seeds_from_manifest(recorded);
   if (!options.command.empty() && options.command != recorded_command(recorded)) {
     command.gives_seeds = false;

@@ -17,9 +17,15 @@ constexpr std::size_t most_kinds_named = 6;
 
 std::string why_no_step(const Recorded& recorded) {
   if (recorded.someone_connected) return "a process connected and made no step";
+  if (!recorded.without_hooks.empty())
+    return fmt::format(
+        "no training step of PyTorch was seen: with {} Python starts without the hook that records; leave "
+        "it out",
+        recorded.without_hooks);
   if (recorded.is_python)
-    return "no training step of PyTorch was seen: is the package samestep installed in that Python, and does it train "
-           "in a process that this command waits for? (samestep doctor looks at the Python)";
+    return "no training step of PyTorch was seen: is the package samestep installed in that Python (which must not be "
+           "started with -I, -E or -S), and does it train in a process that this command waits for? (samestep doctor "
+           "looks at the Python)";
   return "no process connected while the command ran: is it linked with samestep (a Python: is the package samestep "
          "installed in it?), or left in the background by a command that ended first?";
 }
@@ -61,6 +67,9 @@ std::string events_line(const ManifestKeeper& manifest) {
 
 std::string last_line(const Recorded& recorded) {
   const std::string path = shown(recorded.run);
+  if (!recorded.gone.empty())
+    return fmt::format("recorded {} steps in {}, but the run is lost: its {} was removed meanwhile", recorded.steps,
+                       path, recorded.gone);
   if (recorded.steps == 0) {
     const std::string failed = recorded.ended.empty() ? "" : fmt::format("the command {}; ", recorded.ended);
     return fmt::format("recorded 0 steps in {}; {}{}", path, failed, why_no_step(recorded));

@@ -27,12 +27,14 @@ struct Recorded {
   std::uint32_t rank = 0;
   std::size_t ranks = 0;  // that have steps
   bool someone_connected = false;
-  bool is_python = false;  // the command names one
-  std::string ended;       // how the command ended, where it was not well: "exited with code 2"
+  bool is_python = false;     // the command names one
+  std::string without_hooks;  // the option with which that starts without the one that records; empty: none
+  std::string ended;          // how the command ended, where it was not well: "exited with code 2"
   bool failed = false;
+  std::string gone;  // a file of the run that is no longer there: it cannot be read
 };
 // The last line: steps, place, size, bytes a step, chain head (and whose, where that is not plain), next command; or
-// why there are no steps.
+// why there are no steps, or no run.
 [[nodiscard]] std::string last_line(const Recorded& recorded);
 
 }  // namespace samestep

@@ -29,11 +29,33 @@ std::string script_of(std::span<const std::string> words) {
   return "";
 }
 
+// Of letters that stand together; behind c, m, W and X comes a word of theirs.
+bool is_against_hooks(const std::string& option) {
+  if (option.size() < 2 || option[1] == '-') return false;
+  const std::string letters = option.substr(1, option.find_first_of("cmWX") - 1);
+  return letters.find_first_of("IES") != std::string::npos;
+}
+
+std::string option_of_python_against_hooks(std::span<const std::string> words) {
+  for (std::size_t i = 0; i < words.size() && words[i].starts_with('-'); ++i) {
+    if (is_against_hooks(words[i])) return words[i];
+    if (words[i] == "-c" || words[i] == "-m") break;
+    if (takes_a_word(words[i])) ++i;
+  }
+  return "";
+}
+
 }  // namespace
 
 bool is_python(const std::string& word) {
   const std::string name = file_name(word);
   return name.starts_with("python") && name.find_first_not_of("0123456789.", 6) == std::string::npos;
+}
+
+std::string option_against_hooks(std::span<const std::string> argv) {
+  const auto python = std::ranges::find_if(argv, is_python);
+  if (python == argv.end()) return "";
+  return option_of_python_against_hooks(argv.subspan(static_cast<std::size_t>(python - argv.begin()) + 1));
 }
 
 std::string program_name(std::span<const std::string> argv) {

@@ -205,7 +205,7 @@ void FileRecord::drop_unchanged() {
     const auto& [path, change] = *at;
     const auto info = status_of(path);
     const bool same = info && info->st_ino == change.inode && type_of(*info) == change.type &&
-                      nanoseconds(info->st_mtim) == change.mtime_ns &&
+                      nanoseconds(info->st_mtim) == change.mtime_ns && (info->st_mode & 07777U) == change.mode &&
                       static_cast<std::uint64_t>(info->st_size) == change.size;
     if (!same && !(change.type == fs::file_type::directory && info)) {
       ++at;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <pwd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -85,6 +87,14 @@ std::string trimmed(std::string text) {
   return text;
 }
 
+const char* kind_of_input(const struct stat& info) {
+  if (::isatty(STDIN_FILENO) != 0) return "terminal";
+  if (S_ISREG(info.st_mode)) return "file";
+  if (S_ISFIFO(info.st_mode)) return "pipe";
+  if (S_ISSOCK(info.st_mode)) return "socket";
+  return S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3) ? "null" : "other";
+}
+
 // Where the shell would find a program.
 fs::path program_path(const std::string& word, const fs::path& cwd) {
   if (word.find('/') != std::string::npos) return cwd / word;
@@ -120,6 +130,15 @@ nlohmann::json describe_revision(const fs::path& cwd) {
   return revision;
 }
 
+nlohmann::json describe_standard_input() {
+  struct stat info {};
+  if (::fstat(STDIN_FILENO, &info) != 0) return {{"kind", "closed"}};
+  nlohmann::json input{{"kind", kind_of_input(info)}};
+  std::error_code error;
+  if (S_ISREG(info.st_mode)) input["path"] = fs::read_symlink("/proc/self/fd/0", error).string();
+  return input;
+}
+
 nlohmann::json describe_machine() {
   utsname system{};
   ::uname(&system);
@@ -138,6 +157,7 @@ nlohmann::json describe_run(std::span<const std::string> argv, const fs::path& c
   ::uname(&system);
   return {{"argv", argv},
           {"cwd", cwd.string()},
+          {"standard_input", describe_standard_input()},
           {"user", user_name()},
           {"host", system.nodename},
           {"boot_id", first_line("/proc/sys/kernel/random/boot_id")},

@@ -97,6 +97,7 @@ struct RunRecorder::State {
   void mind_log_budget(Session& session);
   void mind_unseen(const Client& client);
   void fail(Session& session, const std::string& why);
+  [[nodiscard]] std::string gone() const;  // what the manifest names and somebody has removed; empty where nothing is
   [[nodiscard]] Recorded recorded() const;
 
   RecordOptions options;
@@ -148,7 +149,10 @@ Manifest RunRecorder::State::first_manifest() const {
                       {"anchor_budget", options.anchor_budget.value_or(default_anchor_budget(run))},
                       {"detail_every", options.detail_every},
                       {"fresh_digests", options.fresh_digests}};
-  if (options.attached != 0) what["settings"]["attached"] = options.attached;
+  if (options.attached != 0) {
+    what["settings"]["attached"] = options.attached;
+    what.erase("standard_input");  // it is how the program ends the recording
+  }
   if (made_here) {
     Manifest fresh;
     fresh.run_id = new_run_id();
@@ -242,13 +246,22 @@ void RunRecorder::State::fail(Session& session, const std::string& why) {
   renew_quietly();
 }
 
+std::string RunRecorder::State::gone() const {
+  std::error_code ignored;
+  for (const SegmentEntry& segment : manifest.copy().segments)
+    if (!segment.file.empty() && !fs::exists(run / segment.file, ignored)) return segment.file;
+  return fs::exists(run / format::manifest_file, ignored) ? "" : format::manifest_file;
+}
+
 Recorded RunRecorder::State::recorded() const {
   Recorded sum;
   sum.run = run;
   sum.steps = steps;
   sum.someone_connected = someone_connected;
   sum.is_python = std::ranges::any_of(options.argv, is_python);
+  sum.without_hooks = option_against_hooks(options.argv);
   sum.failed = !failure.empty();
+  sum.gone = gone();
   for (const auto& [rank, state] : ranks) {
     sum.log_bytes += state.bytes;
     if (state.end_step == 0 || sum.ranks++ != 0) continue;

@@ -2,7 +2,9 @@
 // gave: it must be the same with the library and without.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
+#include <utime.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -59,6 +61,27 @@ void change_entries(int folder) {
   say("truncate", ::truncate("truncated", 1) == 0);
 }
 
+void mark_files(int folder) {
+  const timespec times[2] = {{1, 0}, {2, 3}};
+  const timeval older[2] = {{1, 0}, {2, 3}};
+  const utimbuf oldest{1, 2};
+  const int file = ::open("by descriptor", O_RDONLY);
+  say("futimens", ::futimens(file, times) == 0);
+  say("utimensat of a descriptor", ::utimensat(file, nullptr, times, 0) == 0);
+  say("fchmod", ::fchmod(file, 0600) == 0);
+  say("futimes", ::futimes(file, older) == 0);
+  if (file >= 0) ::close(file);
+  say("utimensat", ::utimensat(folder, "utimensat", times, 0) == 0);
+  say("utimensat missing", ::utimensat(folder, "missing", nullptr, 0) == 0);
+  say("utimensat of a link", ::utimensat(AT_FDCWD, "link", times, AT_SYMLINK_NOFOLLOW) == 0);
+  say("utime", ::utime("utime", &oldest) == 0);
+  say("utimes", ::utimes("utimes", older) == 0);
+  say("futimesat", ::futimesat(folder, "futimesat", older) == 0);
+  say("lutimes", ::lutimes("link", older) == 0);
+  say("chmod", ::chmod("chmod", 0600) == 0);
+  say("fchmodat", ::fchmodat(folder, "fchmodat", 0600, 0) == 0);
+}
+
 void from_threads() {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i)
@@ -82,6 +105,7 @@ int main(int, char** argv) {
   std::printf("next descriptor %d\n", ::dup(folder));
   open_files(folder);
   change_entries(folder);
+  mark_files(folder);
   from_threads();
   return 0;
 }

@@ -53,7 +53,8 @@ class Preloaded : public ::testing::Test {
   }
   static void prepare(const fs::path& work) {
     fs::create_directories(work / "sub");
-    for (const char* name : {"there", "sub/there", "removed", "replaced", "truncated"})
+    for (const char* name : {"there", "sub/there", "removed", "replaced", "truncated", "by descriptor", "utimensat",
+                             "utime", "utimes", "futimesat", "chmod", "fchmodat"})
       std::ofstream(work / name) << "old contents\n";
     fs::create_symlink("sub/there", work / "link");
   }
@@ -95,6 +96,17 @@ TEST_F(Preloaded, TellsWhatIsReadMadeChangedAndRemoved) {
                             "g " + path("folder"),   "n " + path("second link"), "n " + path("hard link"),
                             "d " + path("removed"),  "g " + path("removed"),     "w " + path("truncated")}));
   EXPECT_THAT(notes_.told, Not(Contains("g " + path("missing"))));
+}
+
+// A script that compares times, as make does, trains otherwise where it finds what an earlier run has touched.
+TEST_F(Preloaded, TellsWhoseTimesAndModesAreSet) {
+  FileListener listener(folder_ / "socket", notes_);
+  (void)run("with", preloading());
+  listener.finish();
+  for (const char* name : {"by descriptor", "utimensat", "utime", "utimes", "futimesat", "chmod", "fchmodat"})
+    EXPECT_THAT(notes_.told, Contains("w " + path(name)));
+  EXPECT_EQ(std::ranges::count(notes_.told, "d " + path("link")), 2);
+  EXPECT_THAT(notes_.told, Not(Contains("w " + path("missing"))));
 }
 
 // 800 opens by four threads, each file told once a way of opening.

@@ -36,10 +36,10 @@ class RecordedFilesOf : public ::testing::Test {
   void SetUp() override { fs::create_directories(work() / "sub"); }
 
   [[nodiscard]] fs::path work() const { return folder_ / "work"; }
-  // Runs `samestep` in the work folder; its exit code.
-  int samestep(const std::string& words) {
-    const std::string line = "cd '" + work().string() + "' && " SAMESTEP_PROGRAM " " + words + " >'" +
-                             (folder_ / "out").string() + "' 2>'" + (folder_ / "err").string() + "' </dev/null";
+  // Runs `samestep` in the work folder; its exit code. `before`: of the shell, what stands before its name.
+  int samestep(const std::string& words, const std::string& before = "</dev/null") {
+    const std::string line = "cd '" + work().string() + "' && " + before + " " SAMESTEP_PROGRAM " " + words + " >'" +
+                             (folder_ / "out").string() + "' 2>'" + (folder_ / "err").string() + "'";
     return WEXITSTATUS(std::system(line.c_str()));
   }
   // The script, then the program with `words`.
@@ -167,6 +167,44 @@ TEST_F(RecordedFilesOf, ARecordersThatWasKilledArePutBack) {
   EXPECT_THAT(printed(), HasSubstr("first\n"));
   EXPECT_THAT(printed(), Not(HasSubstr("run\n")));
   EXPECT_EQ(text_of(work() / "log"), "first\nrun\n") << "the user's own";
+}
+
+// As make does: what is older than its source is made again, and then it is not.
+TEST_F(RecordedFilesOf, ATimeThatTheRecordingSetIsTheOldOneInAReplay) {
+  SKIP_WITHOUT_VIEWS();
+  for (const char* name : {"raw", "stamp"}) std::ofstream(work() / name) << name << "\n";
+  fs::last_write_time(work() / "stamp", fs::file_time_type::clock::now() - std::chrono::hours(1));
+  record("if [ raw -nt stamp ]; then echo older; else echo newer; fi; touch -c stamp");
+  EXPECT_EQ(text_of(folder_ / "run" / entry(what()["writes"]["changed"], "stamp")["saved"].get<std::string>()),
+            "stamp\n");
+  EXPECT_EQ(replay(), 0) << text_of(folder_ / "out") << text_of(folder_ / "err");
+  EXPECT_THAT(printed(), HasSubstr("older\n"));
+}
+
+TEST_F(RecordedFilesOf, AModeThatTheRecordingSetIsKept) {
+  std::ofstream(work() / "tool") << "x\n";
+  fs::permissions(work() / "tool", fs::perms(0640));
+  record("chmod 700 tool");
+  EXPECT_EQ(entry(what()["writes"]["changed"], "tool")["mode"], 0640) << what()["writes"];
+}
+
+// What a program reads from its standard input is in no file: a replay without it found nothing to train on.
+TEST_F(RecordedFilesOf, AStandardInputThatIsMissingIsSaid) {
+  const std::string in_place = has_views() ? "" : " --in-place", command = " -- sh ../script.sh";
+  std::ofstream(folder_ / "script.sh") << "read words && exec " SAMESTEP_FRAMES_TRAINER " $words\n";
+  std::ofstream(work() / "option") << "--steps 12\n";
+  ASSERT_EQ(samestep("record --run ../run" + command, "cat option |"), 0) << text_of(folder_ / "err");
+  EXPECT_EQ(what()["standard_input"], json({{"kind", "pipe"}}));
+  EXPECT_NE(samestep("replay ../run" + in_place), 0);
+  EXPECT_THAT(text_of(folder_ / "err"), HasSubstr("standard input was a pipe, and a run does not keep what came"));
+  EXPECT_EQ(samestep("replay ../run" + in_place, "cat option |"), 0) << text_of(folder_ / "err");
+  EXPECT_THAT(text_of(folder_ / "err"), Not(HasSubstr("standard input")));
+  ASSERT_EQ(samestep("record --run ../other" + command, "<option"), 0);
+  EXPECT_EQ(samestep("diff --json ../run ../other"), 0);
+  EXPECT_THAT(text_of(folder_ / "out"), Not(HasSubstr("standard_input")));
+  EXPECT_NE(samestep("replay ../other" + in_place), 0);
+  EXPECT_THAT(text_of(folder_ / "err"),
+              HasSubstr("standard input was the file " + (fs::canonical(work()) / "option").string()));
 }
 
 TEST_F(RecordedFilesOf, AFolderThatTheRecordingWroteToIsLaidOver) {

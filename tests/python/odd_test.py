@@ -233,6 +233,25 @@ class Odd(RecordingTest):
             call("sleep", "0.1", cwd=self.folder)
         self.assertEqual(drawn.read_text(), "0.13436424411240122", (self.folder / "said").read_text())
 
+    def test_a_folder_whose_name_is_no_utf_8(self):
+        """As Linux allows it, and Python spells it with lone surrogates: what torch takes for text is none of them. Besides,
+        names of parts of the model and keys that the program made of such file names."""
+        place = self.place("other\udcff")
+        named = ("import pathlib, torch, mine\n"
+                 "held = {str(pathlib.Path(__file__).absolute()): torch.ones(3, 1)}\n"
+                 "layers = torch.nn.ModuleDict({pathlib.Path.cwd().name: torch.nn.Linear(3, 1)})\n")
+        trained = TRAINING.replace("model = torch.nn.Linear(3, 1)", "model = torch.nn.Sequential(layers[pathlib.Path.cwd().name])\n"
+                                   "model.add_module('\\udcff', layers)").replace("model(torch", "model[0](torch")
+        warned = "torch.empty(3).put_(torch.tensor([0]), torch.ones(1))\n"
+        (place / "mine.py").write_text("")
+        (place / "train.py").write_text(named + trained.replace("    loss.backward()", "    loss.backward()\n    " + warned))
+        self.record("run", *python("train.py"), options=("--anchor-every", 2), place="other\udcff")
+        about = self.inspect("run")
+        self.assertEqual(about["steps"], 3)
+        self.assertNotIn("gave_up", [event["kind"] for event in about["events"]])
+        self.assert_same(self.replay("run", "--cwd", place), 3)
+        self.assert_same(self.replay("run", "--cwd", place, "--from", 2), 1)
+
     def test_keys_that_a_package_makes_are_the_systems(self):
         """The program's own: its script, and a package in a folder that only sounds like installed ones."""
         draws = "import os, secrets\n\n\ndef key():\n    return os.urandom(8).hex() + str(secrets.randbits(64))\n"

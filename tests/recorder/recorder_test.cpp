@@ -148,6 +148,15 @@ TEST(Record, TellsAPythonUserOfPyTorchAndThePackage) {
   EXPECT_THAT(process.error(), HasSubstr("-nope.py"));
 }
 
+TEST(Record, TellsAPythonUserOfTheOptionThatSwitchesTheHookOff) {
+  Folder folder;
+  const std::string python = (folder / "python3").string();
+  std::filesystem::create_symlink("/bin/true", python);
+  Process process({RECORD_PROGRAM, "--", python, "-u", "-I", "train.py"}, folder);
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_THAT(process.error(), HasSubstr("with -I Python starts without the hook that records"));
+}
+
 // All pins set by the user: it used to say "recording to nbrun with ".
 TEST(Record, SaysNoWithWhereItSetNothing) {
   Folder folder;
@@ -338,6 +347,20 @@ TEST(RecordFailure, ABrokenClientEndsItsOwnRecordingOnly) {
     EXPECT_EQ(RunReader(recording.run(), 1).end_step(), 20u);
     EXPECT_THAT(recording.events("refused"), SizeIs(1));
     EXPECT_THAT(process.error(), Not(HasSubstr("The recording ends here")));
+  }
+}
+
+// It used to name the command that replays it.
+TEST(RecordFailure, ARunThatWasRemovedMeanwhileIsSaidToBeLost) {
+  for (const std::string removed : {"run/log-r0000-s0000.h5", "run"}) {
+    Recording recording;
+    Process process({RECORD_PROGRAM, "--run", recording.run().string(), "--", "/bin/sh", "-c",
+                     std::string(FRAME_CHILD) + " --steps 20; rm -r " + removed},
+                    recording.folder);
+    EXPECT_EQ(process.wait(), 0);
+    EXPECT_THAT(process.error(),
+                HasSubstr("recorded 20 steps in run, but the run is lost: its log-r0000-s0000.h5 was"));
+    EXPECT_THAT(process.error(), Not(HasSubstr("next: ")));
   }
 }
 
