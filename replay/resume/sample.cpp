@@ -59,14 +59,9 @@ Sample record_sample(const ResumeOptions& check, const SampleOptions& options, W
   KillingRecorder recorder(record_options(options, sample, place), terminal, options.kill_after);
   Server server(recorder);
   if (options.repeats != nullptr) give_what_was_seeded(*options.repeats, server);
-  Launch start{options.argv,
-               place.cwd(),
-               recorder.environment(),
-               sample.output,
-               place.enclosure(),
-               {},
-               !place.in_view(),
-               [&](Running& command) { recorder.started(command); }};
+  Launch start{
+      options.argv,      place.cwd(), recorder.environment(), sample.output,
+      place.enclosure(), {},          !place.in_view(),       [&](Running& command) { recorder.started(command); }};
   Refusals refusals;
   const auto listener = place.in_view() ? listen_for_refusals(start, server.socket_path(), refusals) : nullptr;
   sample.ending = launch_recorded(start, recorder, server, terminal, listener.get());

@@ -144,7 +144,7 @@ TEST_F(Cli, ANumberThatIsNoneIsRefusedWithWhatIsExpected) {
     EXPECT_THAT(samestep(bisect + "--build-seconds " + wrong + " -- true").error, HasSubstr(expected));
   }
   EXPECT_THAT(samestep(bisect + "--memory 0GB -- true").error, HasSubstr("from 1 byte on, not 0GB: leave it out"));
-  for (const std::string words : {bisect + "--steps 0 -- true", std::string("doctor --steps 0 -- true"),
+  for (const std::string& words : {bisect + "--steps 0 -- true", std::string("doctor --steps 0 -- true"),
                                   std::string("record --detail-every 0 -- true")})
     EXPECT_THAT(samestep(words).error, HasSubstr("takes a whole number from 1 on, not 0 ")) << words;
 }
