@@ -20,6 +20,25 @@ constexpr std::size_t block = std::size_t{1} << 20;
   throw BrokenInput("cannot read " + file.string() + ": " + std::strerror(errno));
 }
 
+// Behind "which": of what is no regular file.
+std::string what_stands(const std::filesystem::file_status& status) {
+  switch (status.type()) {
+    case std::filesystem::file_type::not_found:
+      return "is missing";
+    case std::filesystem::file_type::directory:
+      return "is a folder";
+    case std::filesystem::file_type::fifo:
+      return "is a named pipe, no regular file";
+    case std::filesystem::file_type::socket:
+      return "is a socket, no regular file";
+    case std::filesystem::file_type::block:
+    case std::filesystem::file_type::character:
+      return "is a device, no regular file";
+    default:
+      return "is no regular file";
+  }
+}
+
 }  // namespace
 
 std::filesystem::path run_file(const std::filesystem::path& run, const std::string& relative) {
@@ -36,7 +55,10 @@ std::filesystem::path run_file(const std::filesystem::path& run, const std::stri
     }
   }
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) throw BrokenInput(named + ", which is missing");
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::none)
+    throw BrokenInput(named + ", which cannot be looked at: " + error.message());
+  if (!std::filesystem::is_regular_file(status)) throw BrokenInput(named + ", which " + what_stands(status));
   return path;
 }
 

@@ -2,6 +2,7 @@
 #include "replay/run/run_reader.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -198,6 +199,18 @@ TEST_F(Run, RefusesFileNamesThatLeadOut) {
   std::filesystem::create_symlink(folder_ / "outside.h5", run / "link.h5");
   edit_manifest(run, [&](Manifest& manifest) { manifest.segments[0].file = "link.h5"; });
   EXPECT_NE(refusal(run).find("symbolic link"), std::string::npos);
+}
+
+TEST_F(Run, SaysWhatStandsWhereAFileShould) {
+  const std::filesystem::path run = write();
+  const std::filesystem::path log = run / format::log_file(0, 0);
+  std::filesystem::remove(log);
+  EXPECT_NE(refusal(run).find("which is missing"), std::string::npos);
+  ASSERT_EQ(::mkfifo(log.c_str(), 0600), 0);
+  EXPECT_NE(refusal(run).find("which is a named pipe, no regular file"), std::string::npos);
+  std::filesystem::remove(log);
+  std::filesystem::create_directory(log);
+  EXPECT_NE(refusal(run).find("which is a folder"), std::string::npos);
 }
 
 TEST_F(Run, RefusesALogOfAnotherRun) {
