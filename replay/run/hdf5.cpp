@@ -306,6 +306,12 @@ Handle open_file(const std::filesystem::path& file) {
                              "cannot open " + file.string()));
 }
 
+std::uint64_t end_of(hid_t file, const std::string& origin) {
+  haddr_t end = 0;
+  check(H5Fget_eoa(file, &end), origin + ": cannot tell where it ends");
+  return end;
+}
+
 Handle open_dataset(hid_t file, const std::string& path, const std::string& origin) {
   quiet();
   const std::size_t second = path.find('/', 1);

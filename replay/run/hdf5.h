@@ -8,6 +8,7 @@
 #include <hdf5.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -81,6 +82,8 @@ void abandon(hid_t file) noexcept;
 
 // Opens a log that may still be written to by another process.
 [[nodiscard]] Handle open_file(const std::filesystem::path& file);
+// Where what HDF5 wrote to the file ends, as its superblock says.
+[[nodiscard]] std::uint64_t end_of(hid_t file, const std::string& origin);
 // A dataset reached by hard links only, stored in chunks with Fletcher32 and nothing else.
 [[nodiscard]] Handle open_dataset(hid_t file, const std::string& path, const std::string& origin);
 // Takes up what a living writer has added.

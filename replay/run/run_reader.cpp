@@ -28,6 +28,16 @@ void check_digest(const std::filesystem::path& file, const Digest& stated) {
   }
 }
 
+// The manifest states no size of a log. One that somebody has made a thousand times as long takes hours to read, holes
+// and all, for a digest that cannot fit; a little more than HDF5 knows of is there where a full disk ended the log.
+void check_length(const std::filesystem::path& file, std::uint64_t end) {
+  constexpr std::uint64_t more = std::uint64_t{64} << 20;
+  const std::uintmax_t size = std::filesystem::file_size(file);
+  if (size / 2 > end + more)
+    tampered(file.string(), "edited after it was written: it has " + std::to_string(size) +
+                                " bytes, what was written to it ends at " + std::to_string(end));
+}
+
 // Steps of `later` push out those of the line from its first step on. What the line holds beyond the end of `later`
 // stays only where it follows on: where both were at one chain when `later` ended.
 std::vector<Piece> joined(const std::vector<Piece>& line, const Piece& later, bool rest_follows) {
@@ -290,7 +300,10 @@ void RunReader::check_integrity() const {
   const SegmentList& segments = *state_->segments;
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const SegmentReader& log = segments.log(i);  // a log of another run is told by its header
-    if (segments.entry(i).digest) check_digest(segments.file(i), *segments.entry(i).digest);
+    if (segments.entry(i).digest) {
+      check_length(segments.file(i), log.end_of_file());
+      check_digest(segments.file(i), *segments.entry(i).digest);
+    }
     log.check_all();
   }
   state_->check_anchor_files();

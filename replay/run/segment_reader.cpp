@@ -57,6 +57,10 @@ void SegmentReader::read_header() {
   read_attribute(format::attribute_log_chain, u8, digest_dims, header_.log_chain_before.bytes.data());
 }
 
+std::uint64_t SegmentReader::end_of_file() const {
+  return hdf5::end_of(log_->file(), file_);
+}
+
 std::string SegmentReader::layout_text() const {
   const std::string what = file_ + ": " + format::layout;
   const hdf5::Handle dataset = hdf5::open_dataset(log_->file(), format::layout, file_);

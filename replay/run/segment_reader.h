@@ -28,6 +28,8 @@ class SegmentReader {
   [[nodiscard]] std::uint64_t first_step() const { return header_.first_step; }
   [[nodiscard]] std::uint64_t end_step() const { return header_.first_step + steps_; }
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
+  // Where the file ends as HDF5 wrote it.
+  [[nodiscard]] std::uint64_t end_of_file() const;
 
   // REQUIRES first_step() <= step < end_step() for each of these. One row of 32 bytes.
   [[nodiscard]] Digest root(std::uint64_t step) const;

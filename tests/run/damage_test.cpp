@@ -106,6 +106,16 @@ TEST_F(Damage, TruncatedEmptiedOrMissingFilesAreRefused) {
   }
 }
 
+// A hole takes no disk, and an hour to read.
+TEST_F(Damage, ALogMadeVeryLongIsRefusedAtOnce) {
+  write({});
+  const fs::path run = copy();
+  fs::resize_file(run / format::log_file(0, 0), std::uintmax_t{1} << 40);
+  EXPECT_EQ(judge(run), Answer::refused);
+  EXPECT_NE(message_.find("it has 1099511627776 bytes, what was written to it ends at "), std::string::npos)
+      << message_;
+}
+
 TEST_F(Damage, TruncatedLogsOfAKilledRecorderAreRefused) {
   TinyRun killed;
   killed.ended = false;
