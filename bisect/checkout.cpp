@@ -128,7 +128,8 @@ std::string lock_reason() {
   return fmt::format("a trial of samestep on {}", system.nodename);
 }
 
-// Those of this machine whose folder has gone with the storage that it lay in. "worktree PATH", then "locked REASON".
+// Those of this machine whose maker has died: it locked the storage before git heard of the worktree in it, and a
+// storage may have gone already. "worktree PATH", then "locked REASON".
 void remove_left_behind(const Git& git) {
   std::istringstream lines(git.ask("Listing the worktrees", {"worktree", "list", "--porcelain"}));
   const std::string word = "worktree ";
@@ -137,6 +138,7 @@ void remove_left_behind(const Git& git) {
     if (line.starts_with(word)) root = line.substr(word.size());
     std::error_code error;
     const bool ours = line == "locked " + lock_reason() && is_storage(root.parent_path());
+    if (ours) remove_if_left_behind(root.parent_path());
     if (ours && !fs::exists(root.parent_path(), error)) remove_worktree(git, root);
   }
 }

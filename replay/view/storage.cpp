@@ -140,8 +140,12 @@ void remove_left_behind(const fs::path& place, std::time_t now) {
     if (!entry->path().filename().string().starts_with(name_prefix)) continue;
     if (::lstat(entry->path().c_str(), &info) != 0 || info.st_uid != ::geteuid()) continue;
     if (info.st_ctime + young_seconds > now) continue;
-    if (const Descriptor folder = locked(entry->path())) remove_tree(entry->path());
+    remove_if_left_behind(entry->path());
   }
+}
+
+void remove_if_left_behind(const fs::path& storage) {
+  if (const Descriptor folder = locked(storage)) remove_tree(storage);
 }
 
 void remove_tree(const fs::path& folder) {

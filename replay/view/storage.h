@@ -39,6 +39,8 @@ class ViewStorage {
 // Removes the storages in `place` that no process holds and that were made more than a minute before `now`: those of
 // views whose maker was killed.
 void remove_left_behind(const std::filesystem::path& place, std::time_t now);
+// Removes a storage that its maker is known to have locked, where no process holds it any more, however young it is.
+void remove_if_left_behind(const std::filesystem::path& storage);
 // Removes a tree whatever its permissions say, without following links; what cannot be removed stays.
 void remove_tree(const std::filesystem::path& folder);
 

@@ -4,7 +4,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <functional>
 
@@ -283,6 +286,26 @@ TEST_F(ACheckout, AWorktreeThatAKilledProcessLeftIsRemovedByTheNext) {
   made_.sh("mkdir -p .git/worktrees; cp -r ../kept/* .git/worktrees/; git worktree list | grep -q samestep-view-");
   { const Worktree worktree(repository, second_, {}); }
   EXPECT_THAT(made_.sh("git worktree list"), Not(HasSubstr("samestep-view-")));
+}
+
+TEST_F(ACheckout, AWorktreeWhoseProcessWasKilledIsRemovedAtOnceAndNoLiveOne) {
+  const Repository repository(made_.root());
+  const pid_t killed = ::fork();
+  ASSERT_GE(killed, 0);
+  if (killed == 0) {
+    const Worktree worktree(repository, second_, {});
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(killed, &status, 0), killed);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const auto worktrees = [&] { return std::stoi(made_.sh("git worktree list | grep -c samestep-view- || :")); };
+  EXPECT_EQ(worktrees(), 1);
+  const Worktree live(repository, second_, {});
+  EXPECT_EQ(worktrees(), 1);
+  const Worktree another(repository, second_, {});
+  EXPECT_EQ(worktrees(), 2);
+  EXPECT_TRUE(fs::exists(live.root()));
 }
 
 TEST_F(ACheckout, ALinkThatCannotBeMadeIsNamedAndLeavesNoWorktree) {
