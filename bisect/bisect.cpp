@@ -282,7 +282,7 @@ std::vector<std::string> commits_that_count(const BisectAnswer& answer, const Se
     all.insert(all.end(), parents.begin(), parents.end());
   }
   std::ranges::sort(all);
-  all.erase(std::ranges::unique(all).begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   return all;
 }
 

@@ -72,7 +72,7 @@ void override_pins(Command& command, const std::map<std::string, std::string>& s
                       name, name, value));
     }
     const auto pin =
-        std::find_if(command.pins.begin(), command.pins.end(), [&](const Pin& p) { return p.name == name; });
+        std::find_if(command.pins.begin(), command.pins.end(), [&name = name](const Pin& p) { return p.name == name; });
     if (pin == command.pins.end()) {
       command.pins.push_back({name, value, "user", ""});
     } else {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -46,9 +47,14 @@ EarlierFile::Type type_of(const nlohmann::json& entry) {
 }
 
 // Read through the descriptor that the view will copy from, so that what was checked is what is put back.
-std::shared_ptr<const Descriptor> verified_copy(const fs::path& file, const std::string& digest) {
+std::shared_ptr<const Descriptor> verified_copy(const fs::path& file, std::uint64_t size, const std::string& digest) {
   auto contents =
       std::make_shared<const Descriptor>(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat info {};
+  // Before it is read: a copy that was made very long would take hours.
+  if (*contents && ::fstat(contents->get(), &info) == 0 && static_cast<std::uint64_t>(info.st_size) != size)
+    throw TamperedInput(fmt::format("{}: the manifest states {} bytes of this copy, it has {}", file.string(), size,
+                                    info.st_size));
   const std::atomic<bool> never = false;
   const auto found = *contents ? file_digest(contents->get(), file, never) : std::nullopt;
   if (!found || found->hex() != digest)
@@ -66,7 +72,8 @@ EarlierFile changed_file(const nlohmann::json& entry, const fs::path& run) {
   file.mode = json_u32(entry, "mode", origin);
   if (file.type == EarlierFile::Type::link) file.target = json_text(entry, "target", origin);
   if (file.type == EarlierFile::Type::file && json_field(entry, "saved", origin).is_string())
-    file.contents = verified_copy(run_file(run, json_text(entry, "saved", origin)), json_text(entry, "digest", origin));
+    file.contents = verified_copy(run_file(run, json_text(entry, "saved", origin)), file.size,
+                                  json_text(entry, "digest", origin));
   return file;
 }
 

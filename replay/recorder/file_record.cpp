@@ -185,8 +185,10 @@ void FileRecord::save(const fs::path& path, Change& change) {
   const std::string name = fmt::format("{}/{:06}", format::input_folder, ++saved_count_);
   const Descriptor from(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   const Descriptor to(from ? ::open((run_ / name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1);
-  if (to && copy(from.get(), to.get(), change.size)) {
+  struct stat kept {};
+  if (to && copy(from.get(), to.get(), change.size) && ::fstat(to.get(), &kept) == 0) {
     change.saved = name;
+    change.size = static_cast<std::uint64_t>(kept.st_size);  // somebody else may have written meanwhile
     saved_bytes_ += change.size;
     return;
   }

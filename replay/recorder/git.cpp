@@ -90,7 +90,7 @@ std::vector<std::string> filters_without_a_program(const std::map<std::string, s
     if (!key.starts_with(section) || !makes_files || last <= section.size() || !value.empty()) continue;
     names.push_back(key.substr(section.size(), last - section.size()));
   }
-  names.erase(std::ranges::unique(names).begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 

@@ -49,7 +49,8 @@ bool write_file(const EarlierFile& file) {
 // Put back by its user, or never touched.
 bool is_there_already(const EarlierFile& file) {
   struct stat info {};
-  return file.type == EarlierFile::Type::file && ::lstat(file.at.c_str(), &info) == 0 && is_unchanged(file, info);
+  return file.type == EarlierFile::Type::file && ::lstat(file.at.c_str(), &info) == 0 && is_unchanged(file, info) &&
+         (info.st_mode & 0777) == (file.mode & 0777);
 }
 
 bool put_back(const EarlierFile& file) {

@@ -181,11 +181,15 @@ TEST_F(RecordedFilesOf, ATimeThatTheRecordingSetIsTheOldOneInAReplay) {
   EXPECT_THAT(printed(), HasSubstr("older\n"));
 }
 
-TEST_F(RecordedFilesOf, AModeThatTheRecordingSetIsKept) {
+TEST_F(RecordedFilesOf, AModeThatTheRecordingSetIsTheOldOneInAReplay) {
+  SKIP_WITHOUT_VIEWS();
   std::ofstream(work() / "tool") << "x\n";
   fs::permissions(work() / "tool", fs::perms(0640));
-  record("chmod 700 tool");
+  record("stat -c 'mode %a' tool; chmod 700 tool");
   EXPECT_EQ(entry(what()["writes"]["changed"], "tool")["mode"], 0640) << what()["writes"];
+  EXPECT_EQ(replay(), 0) << text_of(folder_ / "out") << text_of(folder_ / "err");
+  EXPECT_THAT(printed(), HasSubstr("mode 640\n"));
+  EXPECT_EQ(fs::status(work() / "tool").permissions(), fs::perms(0700)) << "the user's own";
 }
 
 // What a program reads from its standard input is in no file: a replay without it found nothing to train on.
@@ -270,6 +274,15 @@ TEST_F(RecordedFilesOf, AnEditedCopyIsTampered) {
   record("echo second > last");
   std::ofstream(folder_ / "run" / entry(what()["writes"]["changed"], "last")["saved"].get<std::string>()) << "evil!\n";
   EXPECT_EQ(replay(), 4) << text_of(folder_ / "out") << text_of(folder_ / "err");
+}
+
+TEST_F(RecordedFilesOf, ACopyThatWasMadeVeryLongIsRefusedWithoutReadingIt) {
+  SKIP_WITHOUT_VIEWS();
+  std::ofstream(work() / "last") << "first\n";
+  record("echo second > last");
+  fs::resize_file(folder_ / "run" / entry(what()["writes"]["changed"], "last")["saved"].get<std::string>(), 1ULL << 42);
+  EXPECT_EQ(replay(), 4) << text_of(folder_ / "out") << text_of(folder_ / "err");
+  EXPECT_THAT(text_of(folder_ / "out"), HasSubstr("states 6 bytes of this copy, it has 4398046511104"));
 }
 
 // A file that is put back can be code: another user's run must not bring any.
