@@ -18,6 +18,7 @@
 #include "python/binding/handed_program.h"
 #include "replay/capture/generators.h"
 #include "replay/capture/host_reads.h"
+#include "replay/capture/parallel.h"
 #include "replay/capture/recording.h"
 
 namespace samestep::python {
@@ -115,6 +116,9 @@ class PythonRecording : public torch::CustomClassHolder {
     const bool loops = program_.restart == capture::Restart::either;
     program_.restart = loops ? capture::Restart::jump : capture::Restart::start;
   }
+
+  // This process was forked from one that may have used threads. Before open().
+  void forked() { capture::stay_on_one_thread(); }
 
   // "off", "record" or "replay". Once, at the first training event.
   std::string open() {
@@ -347,6 +351,7 @@ TORCH_LIBRARY(samestep, library) {
       .def("hand_generators", &PythonRecording::hand_generators)
       .def("loops", &PythonRecording::loops)
       .def("compiled", &PythonRecording::compiled)
+      .def("forked", &PythonRecording::forked)
       .def("open", &PythonRecording::open)
       .def("refuse_forward", &PythonRecording::refuse_forward)
       .def("forward_", &PythonRecording::forward)

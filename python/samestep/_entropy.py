@@ -169,7 +169,13 @@ def _give_to_random(entropy, seeds):
     random.seed = random._inst.seed  # bound to the class's own before
     random.seed()  # the shared generator was seeded when the module was imported
     given_states["python"] = python_generator()
+    os.register_at_fork(after_in_child=_seed_child)  # behind the module's own, which asks the operating system
     _keep_packages_apart()
+
+
+def _seed_child():
+    sys.modules["random"]._inst.seed()
+    given_states["python"] = python_generator()
 
 
 def _keep_packages_apart():

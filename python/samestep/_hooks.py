@@ -5,9 +5,11 @@ traces.
 """
 import atexit
 import functools
+import os
 import sys
 import types
 import weakref
+from multiprocessing import util
 
 import torch
 
@@ -308,6 +310,14 @@ def _say_goodbye(moments):
     excepthook.called = False
     _reports = sys.excepthook = excepthook
     atexit.register(lambda: moments.bye(program_raised()))
+    os.register_at_fork(after_in_child=moments.forked)
+    # A child that multiprocessing forked ends without the interpreter's own end.
+    util.register_after_fork(moments, lambda _: util.Finalize(None, _end_of_child, exitpriority=0))
+
+
+def _end_of_child():
+    error = sys.exc_info()[0]
+    moments.bye(error is not None and not issubclass(error, SystemExit))
 
 
 def program_raised():

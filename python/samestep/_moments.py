@@ -37,6 +37,7 @@ class Moments:
 
     def __init__(self):
         self.roots = None
+        self.is_child = False  # forked, with torch in it
         self.launched = bool(_entropy.SOCKET)  # by samestep, not the other way round
         self.waits = _entropy.ATTACHED  # for so many calls of samestep.record(): the last of them began the recording
         self.lock = threading.RLock()  # threads that begin to train at once: the first one in here is recorded
@@ -89,6 +90,13 @@ class Moments:
         self.threads_said = True
         with self.lock:
             self.native.event("other_thread", "Several threads train: the updates of the first one are recorded, and no others.")
+
+    def forked(self):
+        """In a child. It is recorded as any other process, unless its parent was by then: what torch's libraries and
+        the recorder know of that is not the child's."""
+        self.lock = threading.RLock()  # the parent's may have been held by a thread that is not here
+        if self.native is None and self.launched:
+            self.pid, self.is_child = os.getpid(), True
 
     def turn_off(self):
         self.mode = _OFF
@@ -197,10 +205,15 @@ class Moments:
 
     def open(self):
         """Says hello, at the first training event. Raises Unrecorded where this process is not to be recorded: another
-        one of its rank is."""
+        one of its rank is, or it is a loader's worker."""
         if self.native is not None:
             return
+        if torch.utils.data.get_worker_info() is not None:
+            self.turn_off()
+            raise Unrecorded
         self.native, self.thread = _native.new_recording(), threading.get_ident()
+        if self.is_child:
+            self.native.forked()
         if self.loop is not None:
             self.native.loops()
         if self.compiled:

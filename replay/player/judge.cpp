@@ -79,8 +79,16 @@ void advise_keep(Verdict& verdict, const Plan& plan, const Difference& differenc
   }
 }
 
+// On the way to an anchor nothing was computed, so nothing is called.
+void leave_open(Verdict& verdict, const Difference& difference) {
+  say(verdict, fmt::format("on the way to the anchor it parted at step {} in {}; whether the program does is not known "
+                           "before the window is computed from the start",
+                           difference.step, name(difference.lane)));
+}
+
 void judge_divergence(Verdict& verdict, const StepSource& recording, const Plan& plan, const Pass& pass) {
   const Difference& difference = *pass.findings.difference;
+  if (difference.step < plan.first_step) return leave_open(verdict, difference);
   verdict.outcome = Outcome::diverged;
   if (difference.step > plan.first_step) verdict.last_same_step = difference.step - 1;
   explain(verdict, difference, {recording, "the recording"}, {pass.findings.steps, "the replay"});

@@ -117,14 +117,11 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
   hear();
   try {
     const bool on_the_way = findings_.steps.next() == plan_.first_step && record.step < plan_.first_step;
-    if (on_the_way && plan_.anchor && record.step == forward_next_) return forward(record);
-    if (record.step != findings_.steps.next()) {
-      throw BrokenInput(
-          fmt::format("the program sent step {} where step {} was due", record.step, findings_.steps.next()));
+    if (on_the_way && plan_.anchor && record.step == forward_next_) {
+      ack = forward(record);
+    } else {
+      ack = computed(std::move(record));
     }
-    on_the_way_ = false;
-    ack.hyper = pinned_hyper(record.step + 1);
-    ack.answer = judge(findings_.steps.add(std::move(record), layout_));
   } catch (const TamperedInput& error) {
     findings_.tampered = error.what();
     ack.answer = Ack::Answer::stop;
@@ -133,6 +130,18 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
     ack.answer = Ack::Answer::stop;
   }
   if (ack.answer == Ack::Answer::stop || ack.answer == Ack::Answer::dump) told_to_stop_ = true;
+  return ack;
+}
+
+Ack Watch::computed(StepRecord&& record) {
+  Ack ack{.step = record.step, .answer = Ack::Answer::go_on};
+  if (record.step != findings_.steps.next()) {
+    throw BrokenInput(
+        fmt::format("the program sent step {} where step {} was due", record.step, findings_.steps.next()));
+  }
+  on_the_way_ = false;
+  ack.hyper = pinned_hyper(record.step + 1);
+  ack.answer = judge(findings_.steps.add(std::move(record), layout_));
   return ack;
 }
 

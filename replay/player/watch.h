@@ -83,6 +83,7 @@ class Watch : public Sink {
  private:
   protocol::Ack::Answer judge(const StepRecord& mine);
   protocol::Ack forward(const StepRecord& mine);
+  protocol::Ack computed(StepRecord&& record);
   [[nodiscard]] std::vector<std::uint64_t> host_reads_of(std::uint64_t step) const;
   [[nodiscard]] std::optional<protocol::HyperValues> pinned_hyper(std::uint64_t step) const;
   bool equal_by_chain(const StepRecord& mine);

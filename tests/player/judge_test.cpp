@@ -251,6 +251,26 @@ TEST(Watch, LosesPatienceWithAProgramThatIsSilentOnItsWayToTheAnchor) {
   }
 }
 
+// Other processes of the program may wait for this one, for ever. Nothing was computed, so nothing is called.
+TEST(Watch, IsOverWhereAProgramPartsOnItsWayToTheAnchor) {
+  const MemoryRun recording(40), program = spoilt_at(3, Lane::rng);
+  Plan plan = plan_from(20, 20, 30);
+  plan.fast_forward = true;
+  Watch watch(recording, plan, Descriptor(::dup(0)), {});
+  Client client;
+  (void)watch.on_hello(client);
+  watch.on_layout(client, program.layout(0));
+  for (std::uint64_t step = 0; step < 3; ++step)
+    EXPECT_EQ(watch.on_step(client, program.record(step)).answer, protocol::Ack::Answer::go_on);
+  EXPECT_EQ(watch.on_step(client, program.record(3)).answer, protocol::Ack::Answer::stop);
+  EXPECT_FALSE(watch.is_over()) << "it says goodbye";
+  watch.on_end(client, {"closed", true, 0});
+  EXPECT_TRUE(watch.is_over());
+  const Verdict verdict = judge(recording, plan, {watch.take_findings(), {}, {}});
+  EXPECT_EQ(verdict.outcome, Outcome::incomparable);
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("parted at step 3 in rng")));
+}
+
 TEST(Watch, FollowsOneSessionOnly) {
   const MemoryRun recording(40);
   const Plan plan = plan_from(20, 20, 30);

@@ -152,6 +152,18 @@ class Odd(RecordingTest):
         for verdict in at_once(*(lambda rank=rank: self.replay("group", "--rank", rank) for rank in (0, 1))):
             self.assert_same(verdict, 8)
 
+    def test_processes_that_were_forked(self):
+        """Each is recorded, though no interpreter's end is reached, and digests wait for no thread that is not there; a
+        loader's worker is not."""
+        program = python(ODD / "forked.py")
+        plain, recorded = at_once(lambda: self.plain(*program, OMP_NUM_THREADS="2"),
+                                  lambda: self.record("run", *program, options=("--anchor-every", 4), OMP_NUM_THREADS="2"))
+        self.assertEqual(recorded.stdout, plain.stdout)
+        self.assertEqual([(log["rank"], log["steps"], log["ended"]) for log in self.inspect("run")["segments"]],
+                         [(0, 8, "closed"), (1, 8, "exception")])
+        for verdict in at_once(*(lambda rank=rank: self.replay("run", "--rank", rank, "--from", 5) for rank in (0, 1))):
+            self.assert_same(verdict, 3)
+
     def test_training_in_a_thread(self):
         self.check_from_start_and_middle("in_a_thread.py")
 
