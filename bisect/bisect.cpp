@@ -124,6 +124,7 @@ TrialSettings settings_of(const BisectOptions& options, const SearchOptions& wan
   settings.asked_by = question_of(options, wanted);
   settings.replay = options.replay;
   settings.replay.run = run;
+  settings.replay.led_counts = !options.replay.computed;
   settings.build = options.build;
   settings.build_limits = options.build_limits;
   settings.whole = options.all;
@@ -342,6 +343,53 @@ std::optional<BisectReport> search_once(std::unique_ptr<RevisionSearch> search, 
   return report;
 }
 
+// The revision that the answer stands on: the culprit, else the oldest that mostly parts.
+std::optional<std::string> first_that_parts(const BisectReport& report) {
+  if (report.answer.conclusion == Conclusion::culprit) return report.answer.accused->commits.front();
+  const auto parts = [](const TriedRevision& tried) { return mostly(tried.answers) == TrialOutcome::diverged; };
+  const auto found = std::ranges::find_if(report.tried, parts);
+  return found == report.tried.end() ? std::nullopt : std::optional(found->commit.id);
+}
+
+// A trial that was led to its anchor saw what no anchor holds as it happened to be. A revision that is the same there
+// is the same; one that parts there may do so by that alone, so the divergence that the answer stands on is computed
+// once from the start. False where that gives another answer.
+bool stands_when_computed(BisectReport& report, const BisectOptions& options, const Repository& repository,
+                          const SearchOptions& wanted, Executor& executor) {
+  BisectAnswer& answer = report.answer;
+  if (options.replay.computed || !is_led_to(RunReader(*options.run), options.replay, report.window)) return true;
+  TrialSettings settings = settings_of(options, wanted, *options.run);
+  settings.replay.led_counts = false;
+  settings.replay.computed = settings.replay.called_once = true;
+  Dispatcher trials(repository, std::move(settings), executor);
+  if (!trials.in_views()) return true;  // all was computed
+  if (answer.conclusion == Conclusion::flaky) return false;
+  const auto revision = first_that_parts(report);
+  if (!revision) return true;
+  options.replay.say(fmt::format("computing all of {} up to step {}: trials were led to step {}",
+                                 revision->substr(0, 12), report.window.to - 1, report.window.from));
+  trials.look_at(report.window);
+  trials.on_progress(options.replay.progress);
+  const TrialAnswer computed = trials.ask(*revision);
+  ++answer.trials;
+  answer.steps_replayed += computed.steps_replayed;
+  if (computed.outcome != TrialOutcome::diverged) return false;
+  answer.assumptions.push_back(fmt::format(
+      "trials left out computing what comes before step {}; {} parts at step {} when all of it is computed, too",
+      report.window.from, revision->substr(0, 12), computed.step.value_or(report.window.from)));
+  return true;
+}
+
+// Without any answer that was kept.
+std::optional<BisectReport> search_anew(BisectOptions& options, const History& history, const Repository& repository,
+                                        const SearchOptions& wanted, const std::optional<Transcript>& before,
+                                        Executor& executor) {
+  options.fresh = true;
+  std::error_code ignored;
+  if (options.bad_run) fs::remove_all(*options.bad_run, ignored);  // the first search's, which found no such folder
+  return search_once(make_search(history, wanted), options, repository, wanted, before, executor);
+}
+
 }  // namespace
 
 BisectReport bisect(const BisectOptions& given) {
@@ -364,10 +412,14 @@ BisectReport bisect(const BisectOptions& given) {
     options.replay.say(
         "answers that an earlier bisect has kept are not what the same revisions answer now: something "
         "that trials read has changed since; making all trials anew");
-    options.fresh = true;
-    std::error_code ignored;
-    if (options.bad_run) fs::remove_all(*options.bad_run, ignored);  // the first search's, which found no such folder
-    report = search_once(make_search(history, wanted), options, repository, wanted, before, *executor);
+    report = search_anew(options, history, repository, wanted, before, *executor);
+  }
+  if (!stands_when_computed(*report, options, repository, wanted, *executor)) {
+    options.replay.say(
+        "that is not so when all is computed: something that no anchor holds depends on the weights; making "
+        "all trials anew, each computed from the start");
+    options.replay.computed = true;
+    report = search_anew(options, history, repository, wanted, std::nullopt, *executor);
   }
   if (given.run || given.resume) look_around_the_good(*report, options, wanted.good);
   return std::move(*report);

@@ -118,6 +118,9 @@ Json to_json(const ReplayOptions& options) {
           {"network", options.network},
           {"ignore_environment", options.ignore_environment},
           {"jump", options.jump},
+          {"led_counts", options.led_counts},
+          {"computed", options.computed},
+          {"called_once", options.called_once},
           {"pins", pins},
           {"limits", to_json(options.limits)}};
 }
@@ -151,6 +154,9 @@ ReplayOptions replay_options_from(const Fields& fields) {
   options.network = fields.flag("network");
   options.ignore_environment = fields.flag("ignore_environment");
   options.jump = fields.flag("jump");
+  options.led_counts = fields.flag("led_counts");
+  options.computed = fields.flag("computed");
+  options.called_once = fields.flag("called_once");
   options.pins = lanes_in(fields, "pins");
   options.limits = limits_from(fields.object("limits"));
   return options;

@@ -34,6 +34,7 @@ json to_json(const TrialKey& key) {
           {"set", bytes_of(replaying.set)},
           {"ignore_environment", replaying.ignore_environment},
           {"network", replaying.network},
+          {"led", {replaying.led_counts, replaying.computed, replaying.called_once}},
           {"environment", environment_digest(key.what)},
           {"toolchain", toolchain_digest(key.build, replaying.command)},
           {"machine", key.machines.empty() ? json(machine_digest()) : bytes_to_json(key.machines)}};

@@ -19,6 +19,13 @@ TrialWindow window_around(const RunReader& recording, std::uint64_t step) {
   return {std::max(from, recording.first_step()), step + 1};
 }
 
+bool is_led_to(const RunReader& recording, ReplayOptions options, const TrialWindow& window) {
+  options.from = window.from;
+  options.to = window.to;
+  const Plan plan = plan_replay(recording, options);
+  return plan.anchor && plan.fast_forward;
+}
+
 std::vector<std::uint64_t> window_starts(const RunReader& recording, const ReplayOptions& options, bool in_views) {
   std::set<std::uint64_t> starts{recording.first_step()};
   if (recording.end_step() == recording.first_step()) return {starts.begin(), starts.end()};

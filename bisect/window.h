@@ -25,6 +25,10 @@ struct TrialWindow {
 // last step.
 [[nodiscard]] TrialWindow window_around(const RunReader& recording, std::uint64_t step);
 
+// Whether a replay of the window is led to its anchor without computing, so that whatever depends on weights and stands
+// in no anchor is another there.
+[[nodiscard]] bool is_led_to(const RunReader& recording, ReplayOptions options, const TrialWindow& window);
+
 // Where a window may begin without that all before it is computed: the first step and the anchors that a replay with
 // these options can start from, rising. The first step alone for a program that no replay brings to an anchor, or,
 // without a view, only by computing its way there.

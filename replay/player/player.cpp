@@ -281,10 +281,11 @@ std::vector<EnvironmentDifference> differences_around(const Verdict& verdict, co
 
 // A script that was brought to an anchor without computing keeps what no anchor holds as it happens to be: where it
 // parts, the same window is computed from the start before anything is called.
-std::optional<std::string> why_not_forward(const Plan& plan, const Pass& pass) {
+std::optional<std::string> why_not_forward(const Plan& plan, const Pass& pass, bool led_counts) {
   if (!plan.anchor || !plan.fast_forward) return std::nullopt;
   if (pass.findings.difference) {
     const Difference& difference = *pass.findings.difference;
+    if (led_counts && difference.step >= plan.first_step) return std::nullopt;
     return fmt::format("brought to the anchor at step {} without computing, the program parted at step {} in {}",
                        plan.anchor->step, difference.step, name(difference.lane));
   }
@@ -305,6 +306,10 @@ std::optional<std::string> why_not_forward(const Plan& plan, const Pass& pass) {
 // On the way to an anchor a script writes files of no content, and it may have to begin anew: neither where somebody
 // keeps what it writes.
 void compute_what_is_kept(Plan& plan, const ReplayOptions& options, bool in_a_view) {
+  if (options.computed) {
+    plan = without_anchor(std::move(plan));
+    return;
+  }
   if (in_a_view && !options.save && !options.keep_output) return;
   plan = without_anchor(std::move(plan));
   plan.start =
@@ -370,7 +375,8 @@ void play(const Stage& stage, const Plan& plan) {
   const Pass first = run_pass(stage, plan, stage.anchor, std::move(options));
   if (saved) saved->end("lost");  // where the session's end has not closed it
   if (stage.answer.asked_to_stop == 0)
-    if (const auto why = why_not_forward(plan, first)) return play_from_the_start(stage, plan, *why);
+    if (const auto why = why_not_forward(plan, first, stage.options.led_counts))
+      return play_from_the_start(stage, plan, *why);
   if (!first.findings.steps.chains().empty()) stage.answer.chain = first.findings.steps.chains().back();
   Verdict& verdict = stage.answer.verdict = judge(stage.recording, plan, first);
   stage.answer.untestable = is_untestable(first);
@@ -380,7 +386,8 @@ void play(const Stage& stage, const Plan& plan) {
                              stage.answer.full_disk.string()));
   for (std::string& sentence : other_seeds(stage.command.seeds, first.seeds)) say(verdict, std::move(sentence));
   tell_of_pins(verdict, stage, plan);
-  if (first.findings.difference && stage.answer.asked_to_stop == 0) replay_again(verdict, stage, plan, first);
+  const bool again = stage.answer.asked_to_stop == 0 && !stage.options.called_once;
+  if (first.findings.difference && again) replay_again(verdict, stage, plan, first);
   if (first.findings.difference && stage.answer.asked_to_stop != 0) leave_unconfirmed(verdict);
   if (first.findings.connected) weigh(verdict, stage, plan, present, first.findings);
   for (const auto& dump : first.findings.dumps) {

@@ -48,6 +48,11 @@ struct ReplayOptions {
   Limits limits;                                // of each replay
   // The code is another revision's on purpose: what changed around the run is neither told nor weighed as a suspect.
   bool another_revision = false;
+  // Of a program that is led to an anchor without computing: what parts behind the anchor is called as it is. Else the
+  // window is computed from the start before anything is called.
+  bool led_counts = false;
+  bool computed = false;     // it is led to none: all is computed from the start
+  bool called_once = false;  // what parts is called on one replay: whoever asks has seen it repeat
   // Of another revision too, files and all: the answer tells what changed around the run.
   bool look_around = false;
   // Set or removed in the program's environment over the recorded pins. The caller's own word, never a manifest's.
