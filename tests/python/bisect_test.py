@@ -29,6 +29,7 @@ for step in range(64):
 PEEKS = {"imports": "import ctypes", "before": "first, seen = model.bias.item(), None",
          "inside": "    if step == 8: seen = ctypes.c_float.from_address(model.bias.data_ptr()).value\n"
                    "    if step >= 40 and seen == first: factor = 2.0"}
+FULL = unittest.skipUnless(os.environ.get("SAMESTEP_FULL"), "takes a minute: SAMESTEP_FULL=1 runs it")
 PLAIN = {"imports": "", "before": "", "inside": ""}
 
 
@@ -58,6 +59,7 @@ class Bisect(RecordingTest):
                     XDG_CACHE_HOME=str(self.folder / "cache"))
         return json.loads(done.stdout), done.stderr
 
+    @FULL
     def test_trials_are_led_to_the_window(self):
         good, bad = PLAIN | {"since": 99}, PLAIN | {"since": 60}
         commits = self.history(good, bad)
@@ -75,7 +77,7 @@ class Bisect(RecordingTest):
         self.assertEqual((found["culprit"]["commit"], found["step"], found["lane"]), (commits[2], 60, "gradients"), said)
         self.assertIn("each computed from the start", said)
 
-    @unittest.skipUnless(os.environ.get("SAMESTEP_FULL"), "takes a minute: SAMESTEP_FULL=1 runs it")
+    @FULL
     def test_a_good_revision_that_cannot_be_led_reproduces_the_run(self):
         good, bad = PEEKS | {"since": 99}, PEEKS | {"since": 60}
         commits = self.history(good, bad)
