@@ -428,7 +428,7 @@ ReplayAnswer replay(const ReplayOptions& options) {
     return answer;
   }
   Command command = command_for(session_at(recording, plan.from), options);
-  command.seeds_by_arguments = command_has_changed(session_at(recording, plan.from));
+  command.seeds_by_arguments = !command.seeds.empty() && command_has_changed(session_at(recording, plan.from));
   const std::optional<ReplayView> view = view_for(options, command, session_at(recording, plan.from));
   if (plan.fast_forward && plan.anchor) compute_what_is_kept(plan, options, view.has_value());
   make_output_folder(options);

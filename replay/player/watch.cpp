@@ -117,11 +117,8 @@ Ack Watch::on_step(const Client& client, StepRecord&& record) {
   hear();
   try {
     const bool on_the_way = findings_.steps.next() == plan_.first_step && record.step < plan_.first_step;
-    if (on_the_way && plan_.anchor && record.step == forward_next_) {
-      ack = forward(record);
-    } else {
-      ack = computed(std::move(record));
-    }
+    const bool led = on_the_way && plan_.anchor && record.step == forward_next_;
+    ack = led ? forward(record) : computed(std::move(record));
   } catch (const TamperedInput& error) {
     findings_.tampered = error.what();
     ack.answer = Ack::Answer::stop;
