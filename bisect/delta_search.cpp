@@ -20,7 +20,7 @@ ItemSet without(const ItemSet& set, const ItemSet& left_out) {
 }
 
 // `count` parts whose sizes differ by one at most.
-std::vector<ItemSet> split(const ItemSet& set, std::size_t count) {
+std::vector<ItemSet> parts_of(const ItemSet& set, std::size_t count) {
   std::vector<ItemSet> parts;
   for (std::size_t i = 0; i < count; ++i)
     parts.emplace_back(set.begin() + static_cast<std::ptrdiff_t>(set.size() * i / count),
@@ -66,17 +66,20 @@ class DeltaSearch {
 
   // As in Tallies: of sets that answered once nothing can be said.
   void count_errors() {
-    wrong_ = told_ = 0;
+    wrong_ = 0;
+    std::vector<Split> repeated;
     for (const TriedSet& each : answer_.tried) {
       wrong_ += minority(each.tally);
-      if (each.tally.told() > 1) told_ += minority(each.tally) + majority(each.tally);
+      if (each.tally.told() > 1) repeated.push_back(split(each.tally));
     }
+    rates_ = noise_.rates_of(repeated);
   }
 
   // In replays: a divergence is called where two of them agree.
   static std::uint64_t minority(const Tally& tally) { return std::min<std::uint64_t>(tally.same, 2 * tally.diverged); }
   static std::uint64_t majority(const Tally& tally) { return std::max<std::uint64_t>(tally.same, 2 * tally.diverged); }
-  double doubt(const Tally& tally) const { return noise_.doubt(minority(tally), majority(tally), wrong_, told_); }
+  static Split split(const Tally& tally) { return {minority(tally), majority(tally)}; }
+  double doubt(const Tally& tally) const { return Noise::doubt(split(tally), rates_); }
   static bool leads(const Tally& tally) { return majority(tally) > minority(tally); }
   bool decided(const Tally& tally) const { return leads(tally) && (quiet() || doubt(tally) <= search_risk); }
   bool proven(const Tally& tally, double risk) const {
@@ -146,7 +149,7 @@ class DeltaSearch {
   ItemSet ddmin() {
     ItemSet set = all_;
     for (std::size_t count = 2; set.size() > 1;) {
-      const std::vector<ItemSet> parts = split(set, count);
+      const std::vector<ItemSet> parts = parts_of(set, count);
       std::vector<ItemSet> complements;
       if (count > 2)  // of two parts each is the other's complement
         for (const ItemSet& part : parts) complements.push_back(without(set, part));
@@ -222,8 +225,9 @@ class DeltaSearch {
   ItemSet all_;
   std::map<ItemSet, std::size_t> place_;    // in answer_.tried
   std::map<ItemSet, std::string> why_not_;  // what the first answer said that was none
-  std::uint64_t wrong_ = 0, told_ = 0;      // answers in the minority, of all about sets asked again
+  std::uint64_t wrong_ = 0;                 // answers in the minority
   Noise noise_;
+  std::vector<double> rates_;  // Noise::rates_of() the sets that were asked again
   DeltaAnswer answer_;
 };
 

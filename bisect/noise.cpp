@@ -9,7 +9,7 @@ namespace samestep {
 namespace {
 
 constexpr std::array<double, 13> rates{0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45};
-constexpr double quiet_prior = 0.7;
+constexpr double quiet_prior = 0.5;
 
 // The rest in proportion to p^2: high rates need the weight, or programs that have looked quiet so far are believed too
 // soon. With it, and with stop_risk, the share of wrong accusations stays below accusation_risk at each rate by itself.
@@ -41,18 +41,33 @@ Scaled power(double base, std::uint64_t exponent) {
   return result;
 }
 
-}  // namespace
+Scaled sum(const Scaled& a, const Scaled& b) {
+  if (a.mantissa == 0 || b.mantissa == 0) return a.mantissa == 0 ? b : a;
+  const Scaled& more = a.exponent >= b.exponent ? a : b;
+  const Scaled& less = a.exponent >= b.exponent ? b : a;
+  Scaled result{more.mantissa + std::ldexp(less.mantissa, std::max(less.exponent - more.exponent, -2000)), 0};
+  result.times({1, more.exponent});
+  return result;
+}
 
-// Weights of `rates` after `wrong` of `told` answers were wrong, summing to 1.
-std::vector<double> Noise::posterior(std::uint64_t wrong, std::uint64_t told) const {
+// Of `wrong` answers that are wrong at `rate` and `right` ones that are not.
+Scaled chance(double rate, std::uint64_t wrong, std::uint64_t right) {
+  Scaled result = power(rate, wrong);
+  result.times(power(1 - rate, right));
+  return result;
+}
+
+// By place in `rates`, before anything was told.
+std::vector<Scaled> priors(bool flaky_seen) {
   std::vector<Scaled> terms;
+  for (std::size_t i = 0; i < rates.size(); ++i) terms.push_back({i == 0 && flaky_seen ? 0 : prior(i), 0});
+  return terms;
+}
+
+std::vector<double> normalised(const std::vector<Scaled>& terms) {
   std::optional<int> top;
-  for (std::size_t i = 0; i < rates.size(); ++i) {
-    Scaled term{i == 0 && flaky_seen_ ? 0 : prior(i), 0};
-    term.times(power(rates[i], wrong));
-    term.times(power(1 - rates[i], told - wrong));
+  for (const Scaled& term : terms) {
     if (term.mantissa != 0) top = std::max(top.value_or(term.exponent), term.exponent);
-    terms.push_back(term);
   }
   std::vector<double> weights;
   double sum = 0;
@@ -62,6 +77,25 @@ std::vector<double> Noise::posterior(std::uint64_t wrong, std::uint64_t told) co
   }
   for (double& weight : weights) weight /= sum;
   return weights;
+}
+
+}  // namespace
+
+// Weights of `rates` after `wrong` of `told` answers were wrong, summing to 1.
+std::vector<double> Noise::posterior(std::uint64_t wrong, std::uint64_t told) const {
+  std::vector<Scaled> terms = priors(flaky_seen_);
+  for (std::size_t i = 0; i < terms.size(); ++i) terms[i].times(chance(rates[i], wrong, told - wrong));
+  return normalised(terms);
+}
+
+std::vector<double> Noise::rates_of(const std::vector<Split>& revisions) const {
+  std::vector<Scaled> terms = priors(flaky_seen_);
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    for (const auto& [minority, majority] : revisions) {
+      terms[i].times(sum(chance(rates[i], minority, majority), chance(rates[i], majority, minority)));
+    }
+  }
+  return normalised(terms);
 }
 
 std::vector<double> Noise::likelihoods(std::uint64_t least, std::uint64_t most, std::uint64_t told) const {
@@ -87,15 +121,14 @@ double Noise::error_rate(std::uint64_t wrong, std::uint64_t told) const {
   return mean;
 }
 
-double Noise::doubt(std::uint64_t minority, std::uint64_t majority, std::uint64_t wrong, std::uint64_t told) const {
-  const std::vector<double> weights = posterior(wrong, told);
-  double against = 0;
+double Noise::doubt(const Split& revision, const std::vector<double>& rate_weights) {
+  double doubt = 0;
   for (std::size_t i = 0; i < rates.size(); ++i) {
-    double ratio = 1;
-    for (std::uint64_t k = minority; k < majority; ++k) ratio *= rates[i] / (1 - rates[i]);
-    against += weights[i] * ratio;
+    double against = 1;  // the minority's odds
+    for (std::uint64_t k = revision.minority; k < revision.majority; ++k) against *= rates[i] / (1 - rates[i]);
+    doubt += rate_weights[i] * against / (1 + against);
   }
-  return against / (1 + against);
+  return doubt;
 }
 
 }  // namespace samestep

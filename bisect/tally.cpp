@@ -11,6 +11,7 @@ void Tallies::add(History::Index commit, std::uint32_t repetition, const TrialAn
   ++trials_;
   steps_ += answer.steps_replayed;
   count(tally, repetition, answer);
+  estimate_rates();
   now_and_then_ = now_and_then_ || (tally.flaky > 0 && tally.told() > 0);
 }
 
@@ -48,12 +49,17 @@ std::uint64_t Tallies::repeated() const {
   return sum;
 }
 
+void Tallies::estimate_rates() {
+  std::vector<Split> repeated;
+  for (const History::Index tree : answered_) {
+    if (by_tree_[tree].told() > 1) repeated.push_back(by_tree_[tree].split());
+  }
+  rates_ = noise_.rates_of(repeated);
+}
+
 bool Tallies::settled(History::Index commit) const {
   const Tally& tally = of(commit);
-  if (tally.told() < 2) return false;
-  std::uint64_t told = 0;
-  for (const History::Index tree : answered_) told += by_tree_[tree].told() > 1 ? by_tree_[tree].told() : 0;
-  return noise_.doubt(tally.minority(), tally.majority(), contradictions(), told) < accusation_risk / 100;
+  return tally.told() > 1 && Noise::doubt(tally.split(), rates_) < accusation_risk / 100;
 }
 
 bool Tallies::hopeless(History::Index commit) const {

@@ -25,6 +25,7 @@ struct Tally {
   [[nodiscard]] std::uint32_t told() const { return same + diverged; }
   [[nodiscard]] std::uint32_t minority() const { return same < diverged ? same : diverged; }
   [[nodiscard]] std::uint32_t majority() const { return told() - minority(); }
+  [[nodiscard]] Split split() const { return {minority(), majority()}; }
 };
 
 // Of a commit that no answer told anything of: " is flaky", " is untestable: it does not build: ..."; empty where it
@@ -59,12 +60,15 @@ class Tallies {
 
  private:
   void count(Tally& tally, std::uint32_t repetition, const TrialAnswer& answer);
+  void estimate_rates();
 
   const History& history_;
   std::vector<Tally> by_tree_;  // by the oldest commit of the tree
   std::vector<History::Index> answered_;
   bool now_and_then_ = false;  // a revision was flaky and answered as well
   Noise noise_;
+  std::vector<double>
+      rates_;  // Noise::rates_of() the trees that answered more than once; of one answer nothing follows
   std::uint64_t trials_ = 0;
   std::uint64_t untestable_ = 0;
   std::uint64_t flaky_ = 0;

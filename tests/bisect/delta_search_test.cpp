@@ -174,12 +174,13 @@ TEST_P(ANoisyProgram, IsAccusedWronglyLessThanOnceInAHundred) {
   }
   std::cout << "p = " << GetParam().wrong << ", flaky " << GetParam().flaky << ": " << double(trials) / seeds
             << " trials, " << wrong << " wrong, " << open << " open\n";
-  EXPECT_LE(wrong, seeds / 100);
+  EXPECT_LT(wrong, seeds / 100);
   EXPECT_LE(open, seeds / 10);
 }
 
 INSTANTIATE_TEST_SUITE_P(Rates, ANoisyProgram,
-                         ::testing::Values(Case{0, 0}, Case{0, 0.3}, Case{0.03, 0}, Case{0.1, 0}, Case{0.2, 0.1}));
+                         ::testing::Values(Case{0, 0}, Case{0, 0.3}, Case{0.03, 0}, Case{0.1, 0}, Case{0.2, 0.1},
+                                           Case{0.3, 0}));
 
 }  // namespace
 }  // namespace samestep
